@@ -1,8 +1,8 @@
 // Partial batch statistics, written by a convolution for the batch norm that follows it, which then does not read the
 // convolution's output for them. The kernel divides the pixels of its output into parts. Of each part there are, per
-// stored channel, the mean and the sum of squared deviations from it, of the values as stored, and the number of pixels.
-// float32: [part][mean, squares][c], then [part] counts. Which pixels are in which part is the kernel's choice; it
-// follows from the shape alone. Part 0 is never empty.
+// stored channel, the mean and the sum of squared deviations from it, of the values as stored, and the number of
+// pixels. float32: [part][mean, squares][c], then [part] counts. Which pixels are in which part is the kernel's choice;
+// it follows from the shape alone. Part 0 is never empty.
 #pragma once
 
 #include <cstddef>

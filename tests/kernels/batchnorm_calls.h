@@ -187,8 +187,8 @@ inline Gradients backward(const Kernels& k,
     return backward(k, s, statistics, in, at, write, write);
 }
 
-// The moments of x (kernels/ops/moments.h) from sums in double. A part is `rows` consecutive pixels, and one more part is
-// empty.
+// The moments of x (kernels/ops/moments.h) from sums in double. A part is `rows` consecutive pixels, and one more part
+// is empty.
 inline int parts_of(const Map& m, int rows) { return int(ceil_div(m.n * m.pixels(), rows)) + 1; }
 inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
     const int64_t pixels = m.pixels(), c = m.stored_c(), parts = parts_of(m, rows);

@@ -104,9 +104,9 @@ inline void expect_filter_gradient(const Kernels& k, const ConvCase& c, const In
     }
 }
 
-// The moments in `raw`, combined over their parts, against sums in double over the output as it is stored. The mean of n
-// float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the means'
-// roundings do to it, 2 |mean| sqrt(n square) each.
+// The moments in `raw`, combined over their parts, against sums in double over the output as it is stored. The mean of
+// n float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the
+// means' roundings do to it, 2 |mean| sqrt(n square) each.
 inline void expect_moments_of(const Values& stored, const std::vector<std::byte>& raw, const ConvShape& s, int parts) {
     constexpr double kRounding = 0x1p-24;
     const Map y = s.y();

@@ -97,7 +97,8 @@ TEST_P(MomentsOn, AreThoseOfTheStoredOutput) {
 
 TEST_P(MomentsOn, OfTheLargestTile) { expect_moments(kLargeTile, false); }
 
-// Of every kernel and tile of Hopper's products, by few blocks of several tiles each, whose last has few pixels, or none.
+// Of every kernel and tile of Hopper's products, by few blocks of several tiles each, whose last has few pixels or
+// none.
 TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
     if (table().activation != Type::bf16 || GetParam().generation != 90) GTEST_SKIP() << "no warpgroup products";
     for (const ConvTile& t : kConvTiles) {
@@ -106,6 +107,8 @@ TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
         conv_forced() = {.pixels = t.kernel, .tile = t.tile, .blocks = 2};
         expect_moments({"", {.n = 3, .c = 24, .h = 11, .w = 13}, t.tile.n - 3, 3, 1, 10}, true);
         expect_moments({"", {.n = 2, .c = 8, .h = 11, .w = 12}, t.tile.n + 8, 3, 1}, true);
+        // Three slices of outputs for two blocks: a block sums one slice after the other.
+        expect_moments({"", {.n = 4, .c = 8, .h = 11, .w = 13}, 2 * t.tile.n + 8, 3, 1}, true);
         conv_forced() = {};
     }
 }

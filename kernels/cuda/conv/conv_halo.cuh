@@ -21,8 +21,8 @@
 //           channels. A run is stored through 16 rows of shared memory that belong to the warp.
 // Traffic   HBM: input and output once. L2: the input (rows + R - stride) / rows times for each slice of kN outputs,
 //           and the filters of a slice once per block.
-// Moments   A warp sums the columns of its part of a tile by shuffles; the warps of a block are joined per tile, and the
-//           block's moments accumulate in shared memory: one part per block.
+// Moments   A warp sums the columns of its part of a tile by shuffles; the warps of a block are joined per tile, and
+//           the block's moments accumulate in shared memory: one part per block.
 // Bound     memory up to about 32 channels, then the products: mma.sync reaches at most two thirds of the peak
 // Needs     sm_90a for the warpgroup products; C a multiple of 8, or C = 4 at stride 2 with an even width
 // H200      batch 256, bf16, inference, us; in brackets the same layer in the tiles of conv_wgmma.cuh, the stem in
@@ -31,8 +31,8 @@
 //             28x28, 3x3   65>35 59 (116)
 //             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 by mma.sync 170 (839)
 //           With warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 instead of 1415, so
-//           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync, when each tile was a part of the
-//           moments; it is not measured with warpgroup products.
+//           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync, when each tile was a part of
+//           the moments; it is not measured with warpgroup products.
 #pragma once
 
 #include "kernels/cuda/conv/conv_epilogue.cuh"

@@ -95,6 +95,33 @@ __device__ inline unsigned char* part_of(unsigned char* piece, int row, int part
     return piece + row * kRowBytes + ((part ^ (row & 7)) * 16);
 }
 
+// Sums the columns of a piece over the rows of a warp.
+template <class T>
+struct PieceMoments {
+    LanePair sums{};
+    int rows = 0;  // that `sums` holds
+
+    // Adds a slab at `here`, whose rows `present` are pixels, to what earlier tiles of the strand have left in shared
+    // memory. That is loaded only now: before the slab is stored, its products take the registers of the thread.
+    __device__ __forceinline__ void add(
+        const StreamMemory<T>& memory, int warp, int slab, unsigned char* here, unsigned present, int l) {
+        const int piece = slab / T::kProducts, m = slab % T::kProducts;
+        PieceSums& kept = memory.sums(warp, piece);
+        uint32_t& base = memory.bases(warp, piece)[l];
+        if (m == 0) rows = memory.rows_seen(warp);
+        if (m == 0 && rows > 0) sums = {base, kept.sum[l], kept.square[l]};
+        const auto word_of = [&](int row) {
+            return reinterpret_cast<uint32_t*>(part_of(here, row, l / 4) + l % 4 * 4);
+        };
+        sums.add(word_of, present, rows == 0);
+        rows += count_bits(present);
+        if (m + 1 < T::kProducts) return;
+        base = sums.base;
+        kept.sum[l] = sums.sum;
+        kept.square[l] = sums.square;
+    }
+};
+
 // Writes the moments of a strand, summed over the warps of the block.
 template <class T>
 __device__ void store_moments(
@@ -141,10 +168,9 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
     const int of_consumers = consumer * kGroupWarps + warp;
     unsigned char* const pieces = memory.pieces(of_consumers);
     StreamConsumer<T> products{memory, plan, consumer};
-    int& rows_before = memory.rows_seen(of_consumers);  // in the earlier tiles of the strand
     const auto begin_strand = [&] {
         if (!T::kForward || !to.moments.data) return;
-        if (lane_index() == 0) rows_before = 0;
+        if (lane_index() == 0) memory.rows_seen(of_consumers) = 0;
         warp_sync();
     };
     const auto compute = [&](int tile) {
@@ -167,17 +193,13 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
         const StreamRows<T> rows(g, plan, first, not_before(lane_index()));
         UNROLL
         for (int piece = 0; piece < T::kPieces; ++piece) {
-            LanePair seen{};
-            int before = 0;
-            if (T::kForward && to.moments.data && rows_before > 0) {
-                const int l = not_before(lane_index());
-                const PieceSums& kept = memory.sums(of_consumers, piece);
-                seen = {memory.bases(of_consumers, piece)[l], kept.sum[l], kept.square[l]};
-                before = rows_before;
-            }
+            PieceMoments<T> seen;
             UNROLL
             for (int m = 0; m < T::kProducts; ++m) {
-                const int slab = piece * T::kProducts + m, l = not_before(lane_index());
+                // Where threads have few registers, l comes from a shuffle: ptxas sees through not_before, and would
+                // keep the addresses of one slab for the others and spill.
+                const int slab = piece * T::kProducts + m, lane = lane_index();
+                const int l = T::kConsumers == 3 ? shuffle(lane, lane) : not_before(lane);
                 unsigned char* const here = pieces + (to.residual ? slab % 2 * kPieceBytes : 0);
                 warp_sync();  // all lanes have read the slab that used this buffer before
                 if (to.residual) {
@@ -221,25 +243,15 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
                     stg(reinterpret_cast<uint4*>(to.y + offset),
                         *reinterpret_cast<const uint4*>(part_of(here, row, l % 8)));
                 });
-                if (!T::kForward || !to.moments.data) continue;
-                const unsigned present = rows.which(g, m);
-                const auto word_of = [&](int row) {
-                    return reinterpret_cast<uint32_t*>(part_of(here, row, l / 4) + l % 4 * 4);
-                };
-                seen.add(word_of, present, before == 0);
-                before += count_bits(present);
+                if (T::kForward && to.moments.data)
+                    seen.add(memory, not_before(of_consumers), slab, here, rows.which(g, m), l);
             }
-            if (!T::kForward || !to.moments.data) continue;
-            const int l = not_before(lane_index());
-            PieceSums& kept = memory.sums(of_consumers, piece);
-            memory.bases(of_consumers, piece)[l] = seen.base;
-            kept.sum[l] = seen.sum;
-            kept.square[l] = seen.square;
-            if (piece + 1 == T::kPieces && l == 0) rows_before = before;
-            // Without a barrier ptxas moves work of the next piece up, and spills where threads have few registers.
-            if constexpr (T::kConsumers == 3) named_sync(2 + consumer, kWarpgroup);
         }
         warp_sync();  // all lanes have stored their rows
+        if (T::kForward && to.moments.data && lane_index() == 0) {
+            UNROLL
+            for (int m = 0; m < T::kProducts; ++m) memory.rows_seen(of_consumers) += count_bits(rows.which(g, m));
+        }
     };
     for (int tile = int(blockIdx.x); tile < min(plan.strands, plan.tiles);) {
         begin_strand();

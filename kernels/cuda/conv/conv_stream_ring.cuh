@@ -16,10 +16,8 @@ struct StreamTile {
     static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
     static constexpr bool kPatch = kPatch_;
     using Filters = Filters_<kOutputs>;
-    // Whether the epilogue has code for bias, ReLU and moments. The gradient uses none of them, but tiles of three
-    // consumer warpgroups keep the code: without it ptxas moves work of the next slab up and spills, since threads have
-    // few registers there.
-    static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
+    // Whether the epilogue has code for bias, ReLU and moments: the gradient uses none of them.
+    static constexpr bool kForward = Filters::kOperand == Operand::rows;
     static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
     static constexpr int kConsumerRows = kProducts * kProductRows;
     static constexpr int kRows = kConsumers * kConsumerRows;
@@ -49,8 +47,8 @@ struct StreamBarriers {
 };
 static_assert(sizeof(StreamBarriers) <= kStreamBarrierBytes);
 
-// What a warp has accumulated of its rows in one piece of outputs, two columns per lane. All pieces of a warp lie in its
-// second epilogue buffer: a pass with moments has no residual, which is what needs two buffers.
+// What a warp has accumulated of its rows in one piece of outputs, two columns per lane. All pieces of a warp lie in
+// its second epilogue buffer: a pass with moments has no residual, which is what needs two buffers.
 struct PieceSums {
     float2 sum[kWarp], square[kWarp];
 };

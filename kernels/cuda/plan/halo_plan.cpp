@@ -110,8 +110,8 @@ int fitting(size_t shared_bytes, int resident) {
     return std::min(resident, int(kSharedOfProcessor / (shared_bytes + kSharedReserved)));
 }
 
-// Sets the layout of shared memory (tables, filters, patches, each warp's rows for the epilogue, moments) and returns its
-// bytes.
+// Sets the layout of shared memory (tables, filters, patches, each warp's rows for the epilogue, moments) and returns
+// its bytes.
 size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers, bool moments) {
     const int tables = (g.steps * 2 + g.row_chunks()) * int(sizeof(int));
     const int result_rows = g.keeps_residual ? t.runs * 16 : 16;

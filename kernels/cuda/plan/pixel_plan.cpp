@@ -41,7 +41,7 @@ int patch_stages(const ConvSizes& g, TileSize tile) {
     return stages_beside(others, tile.n * kPanelRowBytes);
 }
 
-StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches, bool moments) {
+StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches, Pass pass) {
     const int64_t pixels = patches ? padded_pixels(g) : g.pixels_out();
     const int steps = g.r * g.s * int(ceil_div(g.c, 64)), consumers = stream_consumers(tile);
     StreamPlan plan{.across = int(ceil_div(g.y_c, tile.n))};
@@ -61,7 +61,8 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches, bool mom
         // must fit the ring.
         plan.skew = std::min(kPatchSide, plan.stages / kPatchSide) - 1;
     } else {
-        const int others = consumers * kStagingBytesOfConsumer + (moments ? stream_moments_bytes(tile) : 0);
+        const int others =
+            consumers * kStagingBytesOfConsumer + (pass == Pass::forward ? stream_moments_bytes(tile) : 0);
         plan.stages = stages_beside(others, (tile.m + tile.n) * kPanelRowBytes);
         plan.skew = std::min({steps - 1, plan.stages - 1, (plan.stages - 1) / (consumers - 1)});
     }
@@ -79,10 +80,8 @@ bool fits_patches(const ConvSizes& g, TileSize tile) {
 
 PixelPlan pixel_plan(const ConvShape& s, Pass pass, ConvChoice choice) {
     PixelPlan plan{.kernel = choice.kernel, .tile = choice.tile};
-    // The gradient has no moments; its tiles of three consumer warpgroups share the forward pass's code and layout.
-    const bool moments = pass == Pass::forward || stream_consumers(choice.tile) == 3;
     if (choice.kernel != ConvKernel::pixels)
-        plan.stream = stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch, moments);
+        plan.stream = stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch, pass);
     return plan;
 }
 
