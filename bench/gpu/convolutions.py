@@ -55,6 +55,17 @@ def fused(bench):
             case(bench, "-", bench.s["precisions"][0], direction, shape)
 
 
+def moments(bench):
+    """What the moments of the output cost in training: the same kernel and tile with and without them, in turns."""
+    precision, batch = bench.s["precisions"][0], bench.s["batch"]
+    for kind, h, c, k, r, stride in bench.s["fused"]:
+        line = f"conv forward_moments {batch} {h} {c} {k} {r} {stride}"
+        sides = {"without": (bench.ours(precision), line.replace("forward_moments", "forward")), "fairprune": (bench.ours(precision), line)}
+        found = bench.engines.in_turns(sides, bench.s["conv_rounds"])
+        if found:
+            bench.row("-", f"{precision} moments of {kind} {c}>{k} at {h}", line, found, peers=["without"], verdict=verdict(bench, precision, line))
+
+
 def float32(bench):
     for direction in bench.s["directions"]:
         of_direction(bench, "G7", "fp32", direction, bench.s["convs_fp32"])

@@ -50,7 +50,7 @@ struct Convolution {
         scratch = Buffer(k.memory, std::max<size_t>(k.conv.scratch_bytes(s), 1));
         if (direction == "forward_moments") {
             FP_REQUIRE(k.conv.forward_moments, Exit::usage, k.name, ": no forward_moments");
-            moments = Guarded(k, Moments::bytes(s.y(), k.conv.moments_rows(s)));
+            moments = Guarded(k, Moments::bytes(s.y(), k.conv.moments_parts(s)));
         }
         if (infers()) {
             prepared = Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
@@ -97,7 +97,7 @@ struct Convolution {
             k.conv.forward(s, {.x = in, .w = filter, .bias = nullptr, .y = out}, scratch.data(), {});
         else if (direction == "forward_moments")  // as training runs it
             k.conv.forward_moments(s, {.x = in, .w = filter, .bias = nullptr, .y = out},
-                                   {moments.data(), k.conv.moments_rows(s)}, scratch.data(), {});
+                                   {moments.data(), k.conv.moments_parts(s)}, scratch.data(), {});
         else if (infers())
             k.conv.infer(s,
                          {.x = in,
@@ -183,22 +183,19 @@ struct Convolution {
     double moments_error() const {
         const Map m = s.y();
         const Forced now(forced);
-        const Moments::Rows rows = k.conv.moments_rows(s);
-        const int64_t chunks = Moments::chunks(m, rows), pixels = int64_t(m.n) * m.pixels();
-        const int64_t of_moments = 2 * chunks * m.stored_c();
+        const int64_t parts = k.conv.moments_parts(s), pixels = int64_t(m.n) * m.pixels(), stored_c = m.stored_c();
         const auto told = on_host<float>(k, moments);
         const auto y = on_host(k, outs[0]);
         double worst = 0;
         for (const int c : {0, m.c / 3, m.c / 2 + 1, m.c - 1}) {
             double mean = 0, squares = 0, count = 0, sum = 0, sum2 = 0;
-            for (int64_t i = 0; i < chunks; ++i) {
-                const double of_chunk = told[size_t(c * 2 * chunks + i)];
-                const double n = rows.padded() ? double(told[size_t(of_moments + i)])
-                                               : double(std::min<int64_t>(rows.count, pixels - i * rows.count));
+            for (int64_t i = 0; i < parts; ++i) {
+                const double of_part = told[size_t(2 * i * stored_c + c)];
+                const double n = told[size_t(2 * parts * stored_c + i)];
                 if (n == 0) continue;
-                const double off = of_chunk - mean;
+                const double off = of_part - mean;
                 mean += off * n / (count + n);
-                squares += told[size_t((c * 2 + 1) * chunks + i)] + off * off * n * count / (count + n);
+                squares += told[size_t((2 * i + 1) * stored_c + c)] + off * off * n * count / (count + n);
                 count += n;
             }
             each_pixel(m, [&](int n, int h, int v) {

@@ -21,7 +21,6 @@
 namespace fp {
 namespace {
 
-constexpr int kMomentsRows = 256;
 constexpr double kRotated = 2.6e8;  // bytes of inputs and outputs in turns: four times the L2 cache
 
 struct Op : OpTensors {
@@ -75,16 +74,20 @@ struct Op : OpTensors {
             *b = Buffer(k.memory, gamma.bytes());
             k.memory.zero(b->data(), b->bytes(), {});
         }
-        const int64_t chunks = Moments::chunks(x, kMomentsRows), rows = int64_t(x.n) * x.pixels();
-        std::vector<float> host(Moments::bytes(x, kMomentsRows) / sizeof(float));
-        for (int channel = 0; channel < x.c; ++channel)
-            for (int64_t i = 0; i < chunks; ++i) {
-                host[size_t(channel * 2 * chunks + i)] = kMean;
-                host[size_t((channel * 2 + 1) * chunks + i)] =
-                    kVariance * float(std::min<int64_t>(kMomentsRows, rows - i * kMomentsRows));
+        // As many parts as a convolution of persistent blocks leaves, or one per pixel.
+        const int64_t pixels = int64_t(x.n) * x.pixels(), parts = std::min<int64_t>(kProcessors, pixels);
+        const int64_t c = x.stored_c();
+        std::vector<float> host(Moments::bytes(x, int(parts)) / sizeof(float));
+        for (int64_t i = 0; i < parts; ++i) {
+            const auto count = float(pixels * (i + 1) / parts - pixels * i / parts);
+            host[size_t(2 * parts * c + i)] = count;
+            for (int64_t channel = 0; channel < x.c; ++channel) {
+                host[size_t(2 * i * c + channel)] = kMean;
+                host[size_t((2 * i + 1) * c + channel)] = kVariance * count;
             }
+        }
         moments = upload(k, host);
-        told = {.data = moments.data(), .rows = kMomentsRows};
+        told = {.data = moments.data(), .parts = int(parts)};
         size_t wanted = k.batchnorm.scratch_bytes(norm);
         if (is("pair")) wanted = std::max(wanted, k.batchnorm.pair_scratch_bytes(norm));
         if (has_stem()) wanted = std::max(wanted, k.batchnorm.pool_scratch_bytes(norm, pool));

@@ -82,8 +82,8 @@ Var train_conv(Tape& tape, Var x, const ConvLayer& layer, Moments* moments) {
     const Conv::Forward arguments{.x = tape.value(x).data, .w = weight->value, .bias = data(bias), .y = y.data};
     void* const space = tape.scratch(conv.scratch_bytes(s));
     if (moments) {
-        moments->rows = conv.moments_rows(s);
-        moments->data = tape.take(Moments::bytes(s.y(), moments->rows));
+        moments->parts = conv.moments_parts(s);
+        moments->data = tape.take(Moments::bytes(s.y(), moments->parts));
         conv.forward_moments(s, arguments, *moments, space, {});
     } else {
         conv.forward(s, arguments, space, {});

@@ -60,9 +60,9 @@ struct Conv {
     void (*prepare)(const ConvShape&, Fused, const par* w, void* prepared, Stream);
     void (*infer)(const ConvShape&, const Infer&, void* scratch, Stream);
 
-    // `forward` that also writes the moments of y, in chunks of `moments_rows` pixels; both null where a backend has
-    // no such kernel.
-    Moments::Rows (*moments_rows)(const ConvShape&) = nullptr;
+    // `forward` that also writes the moments of y, in `moments_parts` parts; both null where a backend has no such
+    // kernel.
+    int (*moments_parts)(const ConvShape&) = nullptr;
     void (*forward_moments)(const ConvShape&, const Forward&, const Moments&, void* scratch, Stream) = nullptr;
 
     // Rounds the `count` weights from w on into `rounded`, 2 bytes each, in one launch. Until the calling thread's next

@@ -187,20 +187,24 @@ inline Gradients backward(const Kernels& k,
     return backward(k, s, statistics, in, at, write, write);
 }
 
-// The moments of x (kernels/ops/moments.h), of every `rows` pixels, from sums in double.
+// The moments of x (kernels/ops/moments.h) from sums in double. A part is `rows` consecutive pixels, and one more part
+// is empty.
+inline int parts_of(const Map& m, int rows) { return int(ceil_div(m.n * m.pixels(), rows)) + 1; }
 inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
-    const int64_t pixels = m.pixels(), chunks = Moments::chunks(m, rows);
-    std::vector<float> out(size_t(2 * chunks * m.stored_c()), 0.0f);
-    for (int c = 0; c < m.c; ++c)
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-            const int64_t begin = chunk * rows, end = std::min<int64_t>(begin + rows, m.n * pixels);
-            const auto value = [&](int64_t i) { return x[size_t((i / pixels * m.c + c) * pixels + i % pixels)]; };
+    const int64_t pixels = m.pixels(), c = m.stored_c(), parts = parts_of(m, rows);
+    std::vector<float> out(Moments::bytes(m, int(parts)) / sizeof(float), 0.0f);
+    for (int64_t part = 0; part + 1 < parts; ++part) {
+        const int64_t begin = part * rows, end = std::min<int64_t>(begin + rows, m.n * pixels);
+        out[size_t(2 * parts * c + part)] = float(end - begin);
+        for (int f = 0; f < m.c; ++f) {
+            const auto value = [&](int64_t i) { return x[size_t((i / pixels * m.c + f) * pixels + i % pixels)]; };
             double mean = 0, square = 0;
             for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
             for (int64_t i = begin; i < end; ++i) square += (value(i) - mean) * (value(i) - mean);
-            out[size_t(2 * c * chunks + chunk)] = float(mean);
-            out[size_t((2 * c + 1) * chunks + chunk)] = float(square);
+            out[size_t(2 * part * c + f)] = float(mean);
+            out[size_t((2 * part + 1) * c + f)] = float(square);
         }
+    }
     return out;
 }
 
@@ -208,21 +212,21 @@ inline std::vector<float> moments_of(const Map& m, const Values& x, int rows) {
 struct Norm : NormTensors {
     Tensor dx, dgamma, dbeta;
     Array<float> moments;
-    int rows;
+    int parts;
 
     Norm(const Device& on,
          const BatchNormShape& s,
          const Inputs& in,
-         int rows_ = 64,
+         int rows = 64,
          const Values* moments_from = nullptr)
         : NormTensors(on, s, in),
           dx(on.act_out(s.x)),
           dgamma(on.par_out(on.channels(s.x.c))),
           dbeta(on.par_out(on.channels(s.x.c))),
-          moments(on.k, moments_of(s.x, moments_from ? *moments_from : in.x, rows_)),
-          rows(rows_) {}
+          moments(on.k, moments_of(s.x, moments_from ? *moments_from : in.x, rows)),
+          parts(parts_of(s.x, rows)) {}
 
-    Moments of_x() const { return {moments, rows}; }
+    Moments of_x() const { return {moments, parts}; }
     BatchNorm::Backward backward(const act* y, const act* dy, const BatchNorm::Gradients& gradients) const {
         return {.x = x, .y = y, .dy = dy, .gamma = gamma, .beta = nullptr, .mean = mean, .rstd = rstd, .to = gradients};
     }

@@ -104,40 +104,38 @@ inline void expect_filter_gradient(const Kernels& k, const ConvCase& c, const In
     }
 }
 
-// The moments of each chunk and channel in `raw`, against sums in double over the output as it is stored. The mean of n
-// float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the means'
-// roundings do to it, 2 |mean| sqrt(n square) each.
-inline void expect_moments_of(const Values& stored,
-                              const std::vector<std::byte>& raw,
-                              const ConvShape& s,
-                              Moments::Rows rows) {
+// The moments in `raw`, combined over their parts, against sums in double over the output as it is stored. The mean of
+// n float32 numbers is off by a few roundings of itself; the sum of squares by as many of its own and by what the
+// means' roundings do to it, 2 |mean| sqrt(n square) each.
+inline void expect_moments_of(const Values& stored, const std::vector<std::byte>& raw, const ConvShape& s, int parts) {
     constexpr double kRounding = 0x1p-24;
     const Map y = s.y();
     const auto* got = reinterpret_cast<const float*>(raw.data());
-    const int64_t pixels = y.pixels(), all = y.n * pixels, chunks = Moments::chunks(y, rows);
-    for (int f = 0; f < y.stored_c(); ++f)
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-            const auto first = [&](int64_t i) {  // pixel of chunk i
-                const int64_t place = i * rows.count;
-                return std::min(rows.padded() ? Moments::before(place, y.h, y.w) : place, all);
-            };
-            const int64_t begin = first(chunk), end = first(chunk + 1);
-            if (rows.padded()) {
-                ASSERT_EQ(got[2 * chunks * y.stored_c() + chunk], float(end - begin));
-            }
-            const auto value = [&](int64_t i) {
-                return f < s.w.k ? stored[size_t((i / pixels * s.w.k + f) * pixels + i % pixels)] : 0.0;
-            };
-            double mean = 0, square = 0;
-            for (int64_t i = begin; i < end; ++i) mean += value(i) / double(end - begin);
-            for (int64_t i = begin; i < end; ++i) square += std::pow(value(i) - mean, 2);
-            const double n = double(std::max<int64_t>(end - begin, 1));
-            ASSERT_NEAR(got[f * 2 * chunks + chunk], mean, 4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / n)))
-                << "channel " << f << ", chunk " << chunk;
-            ASSERT_NEAR(got[(f * 2 + 1) * chunks + chunk], square,
-                        32 * kRounding * (square + std::abs(mean) * std::sqrt(n * square)))
-                << "channel " << f << ", chunk " << chunk;
+    const int64_t pixels = y.pixels(), all = y.n * pixels, c = y.stored_c();
+    const float* counts = got + parts * 2 * c;
+    ASSERT_EQ(raw.size(), size_t(parts) * size_t(2 * c + 1) * sizeof(float));
+    ASSERT_GT(counts[0], 0);
+    for (int f = 0; f < c; ++f) {
+        const auto value = [&](int64_t i) {
+            return f < s.w.k ? stored[size_t((i / pixels * s.w.k + f) * pixels + i % pixels)] : 0.0;
+        };
+        double mean = 0, square = 0, told_count = 0, told_mean = 0, told_square = 0;
+        for (int64_t i = 0; i < all; ++i) mean += value(i) / double(all);
+        for (int64_t i = 0; i < all; ++i) square += std::pow(value(i) - mean, 2);
+        for (int64_t i = 0; i < parts; ++i) {
+            const double n = counts[i];
+            if (n == 0) continue;
+            const double off = got[2 * i * c + f] - told_mean, together = told_count + n;
+            told_square += got[(2 * i + 1) * c + f] + off * off * n * told_count / together;
+            told_mean += off * n / together;
+            told_count = together;
         }
+        ASSERT_EQ(told_count, double(all)) << "channel " << f;
+        ASSERT_NEAR(told_mean, mean, 4 * kRounding * (std::abs(mean) + 4 * std::sqrt(square / double(all))))
+            << "channel " << f;
+        ASSERT_NEAR(told_square, square, 32 * kRounding * (square + std::abs(mean) * std::sqrt(double(all) * square)))
+            << "channel " << f;
+    }
 }
 
 }  // namespace fp::testing

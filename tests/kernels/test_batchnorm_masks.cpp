@@ -13,19 +13,19 @@ const BatchNormCase kCases[] = {
 class NormMasksOn : public NormOnMoments {};
 FP_ON_EVERY_BACKEND(NormMasksOn);
 
-// Chunks of one pixel, an incomplete last chunk, a single chunk, and more than a block of the finishing kernel loads at
+// Parts of one pixel, an incomplete last part, a single part, and more than a block of the finishing kernel loads at
 // once.
-TEST_P(NormMasksOn, TrainsOnMomentsOfAnyChunks) {
+TEST_P(NormMasksOn, TrainsOnMomentsOfAnyParts) {
     const Kernels& k = table();
     const Device on{k};
-    struct Chunked {
+    struct Divided {
         Map x;
         int rows;
     };
-    for (const Chunked& at :
-         {Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1}, Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 64},
-          Chunked{{.n = 3, .c = 17, .h = 9, .w = 7}, 1000}, Chunked{{.n = 2, .c = 3, .h = 50, .w = 51}, 1}}) {
-        SCOPED_TRACE(text("chunks of ", at.rows, ", map of ", at.x.h, "x", at.x.w));
+    for (const Divided& at :
+         {Divided{{.n = 3, .c = 17, .h = 9, .w = 7}, 1}, Divided{{.n = 3, .c = 17, .h = 9, .w = 7}, 64},
+          Divided{{.n = 3, .c = 17, .h = 9, .w = 7}, 1000}, Divided{{.n = 2, .c = 3, .h = 50, .w = 51}, 1}}) {
+        SCOPED_TRACE(text("parts of ", at.rows, ", map of ", at.x.h, "x", at.x.w));
         const BatchNormCase c{"", at.x, 30};
         const BatchNormShape s = shape_on(on, c, true, true);
         const Inputs in = inputs(c);

@@ -56,8 +56,8 @@ protected:
         const ConvShape s = shape_on({table()}, c);
         const ConvExtras moments{.moments = true};
         return fits(c, Pass::forward, moments) &&
-               table().conv.moments_rows(s) ==
-                   halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, moments), moments).sizes.tile_pixels();
+               table().conv.moments_parts(s) ==
+                   halo_plan(s, Pass::forward, conv_choice(s, Pass::forward, moments), moments).blocks;
     }
     static Inputs inputs(const ConvCase& c) { return random_inputs(c, Type::bf16, Type::bf16); }
 
@@ -91,13 +91,13 @@ protected:
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor bias = on.par_in(on.channels(s.w.k), in.bias), y = on.act_out(s.y());
         const Buffer scratch(k, k.conv.scratch_bytes(s));
-        const Moments::Rows rows = k.conv.moments_rows(s);
-        const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows}, scratch.data(), {});
+        const int parts = k.conv.moments_parts(s);
+        const Buffer data(k, Moments::bytes(s.y(), parts));
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), parts}, scratch.data(), {});
         const Values stored = y.values();
         expect_close(stored, wanted_y(c, in), kRounding, "y beside its moments");
 
-        expect_moments_of(stored, data.read(), s, rows);
+        expect_moments_of(stored, data.read(), s, parts);
     }
 
     void expect_data(const ConvCase& c) const {

@@ -80,7 +80,9 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
         resident += on.resident;
         const int stage = (t.n + (patches ? 0 : t.m)) * kPanelRowBytes;
         const int staging = stream_consumers(t) * kStagingBytesOfConsumer;
-        EXPECT_LE(on.stages * stage + kPatches * on.patch_bytes + staging + kStreamBarrierBytes, kMostSharedBytes);
+        const int moments = pass == Pass::forward ? stream_moments_bytes(t) : 0;
+        EXPECT_LE(on.stages * stage + kPatches * on.patch_bytes + staging + moments + kStreamBarrierBytes,
+                  kMostSharedBytes);
         // A warpgroup that waits for its turn frees no stage, so the ring must hold what those before it use until
         // then.
         const int step = patches ? kPatchSide : 1;
@@ -91,8 +93,11 @@ TEST_F(ConvPlan, BlocksThatWalkFitTheirRings) {
         const ConvSizes g = sizes_of(s, pass);
         const int64_t pixels = patches ? int64_t(g.n) * (g.h + 1) * (g.w + 1) : g.pixels_out();
         EXPECT_EQ(on.tiles, ceil_div(pixels, t.m) * ceil_div(g.y_c, t.n));
-        EXPECT_EQ(plan.moments_rows().count * stream_consumers(t), t.m);
-        EXPECT_EQ(plan.moments_rows().padded(), patches);
+        // Strands divide the tiles among the blocks, each within one slice of the outputs.
+        EXPECT_EQ(on.strands % on.blocks, 0);
+        EXPECT_EQ(on.strands % on.across, 0);
+        EXPECT_LE(on.moments_parts(), kProcessors);
+        EXPECT_GE(on.moments_parts() * on.across, std::min(on.blocks, on.tiles));
     };
     for_layers([&](const ConvShape& s) {
         for (const Pass pass : {Pass::forward, Pass::data})

@@ -31,8 +31,12 @@ protected:
     // Likewise the first row of a chunk for moments: one pack per thread, and each channel once more.
     double first_rows() const { return map_bytes() + double(swath_of_moments(m, 16 / e).chunks()) * m.stored_c() * e; }
     // Of moments or sums of each chunk, written and read.
-    double own_moments() const {
-        return 2.0 * double(Moments::bytes(m, int(swath_of_moments(m, 16 / e).rows_of_chunk())));
+    double own_moments() const { return given_moments(swath_of_moments(m, 16 / e).chunks()); }
+    // Moments written and read, and what each channel reads besides: the counts, the first mean in 64 threads, and its
+    // statistics, of which the running ones are also written.
+    double given_moments(int parts) const { return double(Moments::bytes(m, parts)) + finishing(parts); }
+    double finishing(int parts) const {
+        return double(Moments::bytes(m, parts)) + m.stored_c() * sizeof(float) * double(parts + 64 + 6);
     }
     double sums(int64_t chunks, int kinds) const { return 2.0 * double(chunks) * kinds * m.stored_c() * sizeof(float); }
     double of_sums(int kinds) const { return sums(swath_of_sums(m, 16 / e).chunks(), kinds); }
@@ -119,9 +123,9 @@ TEST_P(Traffic, Moments) {
     const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 0.5));
     const Tensor kept_mean = on.par_out(on.channels(m.c)), rstd = on.par_out(on.channels(m.c));
     const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
-    const Moments::Rows rows = k.conv.moments_rows(s);
-    const Buffer data(k, Moments::bytes(m, rows));
-    const Moments moments{data.data(), rows};
+    const int parts = k.conv.moments_parts(s);
+    const Buffer data(k, Moments::bytes(m, parts));
+    const Moments moments{data.data(), parts};
     const auto apart = counted([&] {
         k.conv.forward(s, {.x = x, .w = w, .bias = nullptr, .y = more}, scratch.data(), {});
         k.batchnorm.train(norm, train_args(more, nullptr, out, kept_mean, rstd), scratch.data(), {});
@@ -131,7 +135,7 @@ TEST_P(Traffic, Moments) {
         k.batchnorm.train_on_moments(norm, train_args(more, nullptr, out, kept_mean, rstd), moments, {});
     });
     // Either way moments are written and read.
-    const double given = 2.0 * double(Moments::bytes(m, rows));
+    const double given = given_moments(parts);
     expect_near(apart.bytes - own_moments() - first_rows() - (told.bytes - given), map_bytes());
 }
 
@@ -147,11 +151,11 @@ TEST_P(Traffic, FusedBatchNorm) {
     const Map vector = on.channels(m.c);
     const Tensor kept_mean = on.par_in(vector, Values(size_t(m.c), 0.25)),
                  rstd = on.par_in(vector, Values(size_t(m.c), 1.0));
-    constexpr int kRows = 64;
-    const Buffer data(k, Moments::bytes(m, kRows));
-    k.memory.zero(data.data(), Moments::bytes(m, kRows), {});
-    const Moments moments{data.data(), kRows};
-    const double of_moments = double(Moments::bytes(m, kRows));
+    constexpr int kParts = 32;
+    const Buffer data(k, Moments::bytes(m, kParts));
+    k.memory.zero(data.data(), Moments::bytes(m, kParts), {});
+    const Moments moments{data.data(), kParts};
+    const double of_moments = finishing(kParts);
     auto* const sum = static_cast<act*>(with_bits.data());
     BatchNorm::Backward args{.x = x,
                              .y = sum,
@@ -208,10 +212,8 @@ TEST_P(Traffic, FusedBatchNorm) {
                                           .rstd = rstd};
     };
     const auto pair = counted([&] { k.batchnorm.pair_on_moments(s, {.a = half(x), .b = half(y), .y = sum}, {}); });
-    // Per channel its statistics, of which the running ones are also read, and the first mean once per chunk.
     const double channels = double(m.c) * sizeof(float);
-    const double finishing = 2 * channels * double(6 + Moments::chunks(m, kRows));
-    expect_near(pair.bytes - 2 * of_moments - of_swath(8) - finishing - 3 * map_bytes(), bits);
+    expect_near(pair.bytes - 2 * of_moments - of_swath(8) - 3 * map_bytes(), bits);
     const auto half_back = [&](const act* of, act* dx) {
         return BatchNorm::BackwardPair::Half{
             .x = of, .gamma = gamma, .mean = kept_mean, .rstd = rstd, .dx = dx, .dgamma = nullptr, .dbeta = nullptr};
@@ -222,8 +224,10 @@ TEST_P(Traffic, FusedBatchNorm) {
             scratch.data(), {});
     });
     // Per channel the three means, and both rstd once per chunk.
-    const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e).chunks()));
-    expect_near(pair_back.bytes - of_sums(3) - of_swath(2 + 11) - adding - 8 * map_bytes(), 2 * bits);
+    const double adding = channels * (3 + 2.0 * double(swath_of_sums(m, 16 / e, 2).chunks()));
+    expect_near(
+        pair_back.bytes - sums(swath_of_sums(m, 16 / e, 2).chunks(), 3) - of_swath(2 + 11) - adding - 8 * map_bytes(),
+        2 * bits);
 
     // A pooled output is read by two columns of threads, its first row by the run above too; of x forward reads each
     // third column and a run's first row twice.

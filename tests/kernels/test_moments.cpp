@@ -13,14 +13,14 @@ struct MomentsCase {
     bool image = false;
 };
 
-// Chunks of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync
+// Parts of one pixel and ragged ones, widths that fill no tile; then the largest tile of mma.sync
 // (kernels/cuda/plan/tiling.h).
 const MomentsCase kCases[] = {
     {"stem", {.n = 2, .c = 3, .h = 20, .w = 18}, 17, 7, 2, 0, true},
     {"one pixel", {.n = 1, .c = 45, .h = 1, .w = 1}, 17, 3, 1},
     {"odd widths", {.n = 3, .c = 17, .h = 9, .w = 7}, 45, 3, 1},
     {"one channel", {.n = 1, .c = 1, .h = 13, .w = 11}, 1, 3, 1},
-    {"a pixel in the last chunk", {.n = 1, .c = 16, .h = 1, .w = 129}, 93, 1, 1},
+    {"a pixel in the last tile", {.n = 1, .c = 16, .h = 1, .w = 129}, 93, 1, 1},
     {"stride 2", {.n = 2, .c = 24, .h = 23, .w = 21}, 40, 3, 2},
     {"far from zero", {.n = 2, .c = 16, .h = 11, .w = 9}, 24, 1, 1, 1000},
 };
@@ -76,9 +76,9 @@ protected:
         const Tensor bias = on.par_in(on.channels(s.w.k), in.bias);
         const Tensor y = on.act_out(s.y());
         const Buffer scratch(k, k.conv.scratch_bytes(s));
-        const Moments::Rows rows = k.conv.moments_rows(s);
-        const Buffer data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), rows}, scratch.data(), {});
+        const int parts = k.conv.moments_parts(s);
+        const Buffer data(k, Moments::bytes(s.y(), parts));
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, {data.data(), parts}, scratch.data(), {});
         const Values stored = y.values();
         if (beside_forward) {
             const Tensor plain = on.act_out(s.y());
@@ -86,7 +86,7 @@ protected:
             EXPECT_EQ(stored, plain.values());
         }
 
-        expect_moments_of(stored, data.read(), s, rows);
+        expect_moments_of(stored, data.read(), s, parts);
     }
 };
 FP_ON_EVERY_PRECISION(MomentsOn);
@@ -97,7 +97,8 @@ TEST_P(MomentsOn, AreThoseOfTheStoredOutput) {
 
 TEST_P(MomentsOn, OfTheLargestTile) { expect_moments(kLargeTile, false); }
 
-// Of every kernel and tile of Hopper's products, by few blocks: chunks whose last has few pixels, or none.
+// Of every kernel and tile of Hopper's products, by few blocks of several tiles each, whose last has few pixels or
+// none.
 TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
     if (table().activation != Type::bf16 || GetParam().generation != 90) GTEST_SKIP() << "no warpgroup products";
     for (const ConvTile& t : kConvTiles) {
@@ -106,22 +107,23 @@ TEST_P(MomentsOn, OfEveryTileOfWarpgroups) {
         conv_forced() = {.pixels = t.kernel, .tile = t.tile, .blocks = 2};
         expect_moments({"", {.n = 3, .c = 24, .h = 11, .w = 13}, t.tile.n - 3, 3, 1, 10}, true);
         expect_moments({"", {.n = 2, .c = 8, .h = 11, .w = 12}, t.tile.n + 8, 3, 1}, true);
+        // Three slices of outputs for two blocks: a block sums one slice after the other.
+        expect_moments({"", {.n = 4, .c = 8, .h = 11, .w = 13}, 2 * t.tile.n + 8, 3, 1}, true);
         conv_forced() = {};
     }
 }
 
 // On each of Hopper's kernels: few channels, and others.
-TEST_P(MomentsOn, AreRefusedInOtherChunks) {
+TEST_P(MomentsOn, AreRefusedInOtherParts) {
     if (table().activation != Type::bf16 || GetParam().generation != 90 || GetParam().backend != Backend::emulated)
         GTEST_SKIP() << "a GPU may be of another generation";
     const Kernels& k = table();
     for (const MomentsCase& c : {kCases[0], kCases[2], kLargeTile}) {
         const ConvShape s = shape_of(c);
-        Moments::Rows rows = k.conv.moments_rows(s);
-        ++rows.count;
+        const int parts = k.conv.moments_parts(s) + 1;
         float data = 0;
         EXPECT_THROW(k.conv.forward_moments(s, {.x = nullptr, .w = nullptr, .bias = nullptr, .y = nullptr},
-                                            {&data, rows}, nullptr, {}),
+                                            {&data, parts}, nullptr, {}),
                      Error)
             << c.name;
     }
@@ -139,9 +141,9 @@ TEST_P(MomentsOn, TrainTheBatchNorm) {
         const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w);
         const Tensor bias = on.par_in(channels, in.bias), y = on.act_out(s.y());
         const Buffer scratch(k, std::max(k.conv.scratch_bytes(s), k.batchnorm.scratch_bytes(norm)));
-        const Moments::Rows rows = k.conv.moments_rows(s);
-        const Buffer data(k, Moments::bytes(s.y(), rows));
-        const Moments moments{data.data(), rows};
+        const int parts = k.conv.moments_parts(s);
+        const Buffer data(k, Moments::bytes(s.y(), parts));
+        const Moments moments{data.data(), parts};
         k.conv.forward_moments(s, {.x = x, .w = w, .bias = bias, .y = y}, moments, scratch.data(), {});
         const auto outputs = [&](const Kernels& table, const BatchNormShape& shape, bool told) {
             const Device of{table};
@@ -189,13 +191,13 @@ TEST_P(MomentsOn, BitsDoNotDependOnTheOrderOfThreads) {
     const ConvShape s = shape_of(kCases[2]);
     const Given in = random_inputs(kCases[2], s, k.activation);
     const Tensor x = on.act_in(s.x, in.x), w = on.par_in(s.w, in.w), y = on.act_out(s.y());
-    const Moments::Rows rows = k.conv.moments_rows(s);
+    const int parts = k.conv.moments_parts(s);
     std::vector<std::byte> first;
     for (const uint64_t seed : {0, 1, 2, 3}) {
         emulated::settings().seed = seed;
         emulated::settings().os_threads = seed % 2 ? 2 : 1;
-        const Buffer scratch(k, k.conv.scratch_bytes(s)), data(k, Moments::bytes(s.y(), rows));
-        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = y}, {data.data(), rows}, scratch.data(), {});
+        const Buffer scratch(k, k.conv.scratch_bytes(s)), data(k, Moments::bytes(s.y(), parts));
+        k.conv.forward_moments(s, {.x = x, .w = w, .bias = nullptr, .y = y}, {data.data(), parts}, scratch.data(), {});
         const auto now = data.read();
         if (first.empty()) first = now;
         EXPECT_EQ(now, first) << "seed " << seed;

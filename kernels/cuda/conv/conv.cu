@@ -38,8 +38,7 @@ void conv_forward(const ConvShape& shape, const Conv::Infer& a, const Moments& m
         const Grid grid{
             .blocks = ceil_div(g.pixels_out(), T::kM), .blocks_y = ceil_div(g.y_c, T::kN), .threads = T::kThreads};
         launch(conv_forward_kernel<T>, grid, stream, g, as<float>(a.x), static_cast<const float*>(a.prepared),
-               as<float>(a.bias), as<float>(a.residual), a.relu, as<float>(a.y),
-               MomentsOut{static_cast<float*>(moments.data), grid.blocks});
+               as<float>(a.bias), as<float>(a.residual), a.relu, as<float>(a.y), MomentsOut::of(moments, shape.y()));
     });
 }
 
@@ -93,15 +92,14 @@ void conv_prepare(const ConvShape& s, Conv::Fused, const par* w, void* prepared,
     launch(copy_kernel, flat_grid(packs), stream, as<float>(w), static_cast<float*>(prepared), packs);
 }
 
-extern const Conv conv_f32{
-    .scratch_bytes = conv_scratch_bytes,
-    .forward = forward,
-    .backward_data = backward_data,
-    .backward_filter = backward_filter,
-    .prepared_bytes = conv_prepared_bytes,
-    .prepare = conv_prepare,
-    .infer = infer,
-    .moments_rows = [](const ConvShape& s) -> Moments::Rows { return tile_of(s, Pass::forward).m; },
-    .forward_moments = forward_moments};
+extern const Conv conv_f32{.scratch_bytes = conv_scratch_bytes,
+                           .forward = forward,
+                           .backward_data = backward_data,
+                           .backward_filter = backward_filter,
+                           .prepared_bytes = conv_prepared_bytes,
+                           .prepare = conv_prepare,
+                           .infer = infer,
+                           .moments_parts = [](const ConvShape& s) { return tiles_down(s, tile_of(s, Pass::forward)); },
+                           .forward_moments = forward_moments};
 
 }  // namespace fp::FP_MACHINE

@@ -21,11 +21,12 @@ size_t scratch_bytes(const ConvShape& s) {
                     plan.kernel == ConvKernel::halo_filter ? halo_filter_scratch_bytes(s) : plan.parts_bytes(s));
 }
 
-Moments::Rows moments_rows(const ConvShape& s) {
+int moments_parts(const ConvShape& s) {
     const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
-    if (choice.kernel == ConvKernel::tensor) return conv_bf16.moments_rows(s);
-    if (choice.on_halo()) return halo_plan(s, Pass::forward, choice, kWithMoments).sizes.tile_pixels();
-    return pixel_plan(s, Pass::forward, choice).moments_rows();
+    if (choice.kernel == ConvKernel::tensor) return conv_bf16.moments_parts(s);
+    if (choice.on_halo()) return halo_plan(s, Pass::forward, choice, kWithMoments).blocks;
+    if (choice.kernel == ConvKernel::pixels) return tiles_down(s, choice.tile);
+    return pixel_plan(s, Pass::forward, choice).stream.moments_parts();
 }
 
 // The forward pass on the chosen halo or wgmma kernel.
@@ -36,12 +37,9 @@ void convolve(
 }
 
 void forward_moments(const ConvShape& s, const Conv::Forward& a, const Moments& moments, void* scratch, Stream stream) {
-    if (moments.data) {
-        const Moments::Rows rows = moments_rows(s);
-        FP_CHECK(moments.rows == rows, "conv: moments of chunks of ", moments.rows.count,
-                 moments.rows.padded() ? " padded" : "", " places, not of ", rows.count,
-                 rows.padded() ? " padded" : "");
-    }
+    if (moments.data)
+        FP_CHECK(moments.parts == moments_parts(s), "conv: room for ", moments.parts, " parts of moments, not for ",
+                 moments_parts(s));
     const ConvChoice choice = conv_choice(s, Pass::forward, kWithMoments);
     if (choice.kernel == ConvKernel::tensor) return conv_bf16.forward_moments(s, a, moments, scratch, stream);
     const bf16* w = rounded_weights(a.w, s.w.stored(), scratch, stream);
@@ -95,7 +93,7 @@ extern const Conv conv_bf16_sm90a{
             conv_bf16.prepare(s, fused, w, prepared, stream);
         },
     .infer = infer,
-    .moments_rows = moments_rows,
+    .moments_parts = moments_parts,
     .forward_moments = forward_moments,
     .keep_rounded = keep_rounded};
 

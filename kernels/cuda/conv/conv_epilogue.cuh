@@ -36,9 +36,4 @@ struct Operands {
     Epilogue to;
 };
 
-// The two bf16 numbers of a word.
-__device__ inline float2 halves(uint32_t pair) {
-    return {to_float(bf16{uint16_t(pair)}), to_float(bf16{uint16_t(pair >> 16)})};
-}
-
 }  // namespace fp::FP_MACHINE

@@ -21,6 +21,8 @@
 //           channels. A run is stored through 16 rows of shared memory that belong to the warp.
 // Traffic   HBM: input and output once. L2: the input (rows + R - stride) / rows times for each slice of kN outputs,
 //           and the filters of a slice once per block.
+// Moments   A warp sums the columns of its part of a tile by shuffles; the warps of a block are joined per tile, and
+//           the block's moments accumulate in shared memory: one part per block.
 // Bound     memory up to about 32 channels, then the products: mma.sync reaches at most two thirds of the peak
 // Needs     sm_90a for the warpgroup products; C a multiple of 8, or C = 4 at stride 2 with an even width
 // H200      batch 256, bf16, inference, us; in brackets the same layer in the tiles of conv_wgmma.cuh, the stem in
@@ -29,8 +31,8 @@
 //             28x28, 3x3   65>35 59 (116)
 //             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 by mma.sync 170 (839)
 //           With warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 instead of 1415, so
-//           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync; it is not measured with
-//           warpgroup products.
+//           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync, when each tile was a part of
+//           the moments; it is not measured with warpgroup products.
 #pragma once
 
 #include "kernels/cuda/conv/conv_epilogue.cuh"
@@ -183,19 +185,19 @@ struct HaloOut {
     }
 };
 
-// Combines the moments that the block's warps have written to their rows. A barrier comes before the call.
+// Adds the moments that the block's warps have written to their rows to `moments`, each column by the thread of its
+// number. A barrier comes before the call.
 template <class T>
-__device__ void halo_join_moments(
-    const HaloSizes& g, const unsigned char* results, int first_output, int tile, const MomentsOut& to) {
+__device__ void halo_join_moments(const HaloSizes& g, const unsigned char* results, ColumnMoments* moments) {
     constexpr int kWarpN = T::kPieces * 8;
-    for (int c = thread_index(); c < min(T::kN, g.y_c - first_output); c += T::kThreads) {
-        ColumnMoments all{};
-        for (int i = 0; i < T::kWarpsM; ++i) {
-            const int warp = i * T::kWarpsN + c / kWarpN;
-            all.join(reinterpret_cast<const ColumnMoments*>(results + warp * g.result_bytes)[c % kWarpN]);
-        }
-        to.store(first_output + c, tile, all);
+    const int c = thread_index();
+    if (c >= T::kN) return;
+    ColumnMoments all = moments[c];
+    for (int i = 0; i < T::kWarpsM; ++i) {
+        const int warp = i * T::kWarpsN + c / kWarpN;
+        all.join(reinterpret_cast<const ColumnMoments*>(results + warp * g.result_bytes)[c % kWarpN]);
     }
+    moments[c] = all;
 }
 
 // `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
@@ -220,6 +222,9 @@ __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kerne
     const HaloOut<T> out{g, to, results + warp_index() * g.result_bytes,
                          first_output + warp_index() % T::kWarpsN * (T::kPieces * 8)};
 
+    static_assert(T::kN <= T::kThreads);
+    auto* const moments = reinterpret_cast<ColumnMoments*>(results + T::kWarps * g.result_bytes);
+    if (kMoments && thread_index() < T::kN) moments[thread_index()] = {};
     const bool two = g.buffers == 2;
     for (int patch = 0; tile < g.tiles;) {
         const int first_pixel = tile * g.tile_pixels(), pixels = g.pixels_of(tile);
@@ -249,11 +254,14 @@ __global__ void __launch_bounds__(T::kThreads, T::resident(kMoments)) halo_kerne
         if constexpr (kMoments) {
             out.put_moments(sums, pixels);
             block_sync();
-            halo_join_moments<T>(g, results, first_output, tile, to.moments);
+            halo_join_moments<T>(g, results, moments);
         }
         tile = next;
         if (two) patch = g.patch_bytes - patch;
     }
+    if constexpr (kMoments)
+        if (const int c = thread_index(); c < min(T::kN, g.y_c - first_output))
+            to.moments.store(int(blockIdx.x), first_output + c, moments[c]);
 }
 
 }  // namespace fp::FP_MACHINE

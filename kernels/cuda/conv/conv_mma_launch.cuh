@@ -55,7 +55,7 @@ struct TensorConv {
                             .shared_bytes = kShared<T, TensorForwardSource<T, unit.value>>};
             launch(tensor_forward_kernel<T, unit.value>, grid, stream, g, as<Element>(a.x),
                    static_cast<const Element*>(a.prepared), as<float>(a.bias), as<Element>(a.residual), a.relu,
-                   as<Element>(a.y), MomentsOut{static_cast<float*>(moments.data), grid.blocks});
+                   as<Element>(a.y), MomentsOut::of(moments, shape.y()));
         };
         if (!half_chunks(g)) {
             with_tensor_tile<Type>(tile_of(shape, Pass::forward), [&](auto tile) { start(tile, kWhole); });
@@ -147,7 +147,7 @@ struct TensorOps {
                 Weights::lay(s, w, prepared, stream);
             },
         .infer = infer,
-        .moments_rows = [](const ConvShape& s) -> Moments::Rows { return Product::tile_of(s, Pass::forward).m; },
+        .moments_parts = [](const ConvShape& s) { return tiles_down(s, Product::tile_of(s, Pass::forward)); },
         .forward_moments = forward_moments};
 };
 

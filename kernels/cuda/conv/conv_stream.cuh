@@ -14,13 +14,16 @@
 //           offset in rows of shared memory. The outputs on these zeros are computed and dropped: the work is
 //           (H+1)(W+1)/(HW) of the useful work, 1.04 at 56x56. The ring then holds filters alone; where all filters of
 //           the layer fit, they are loaded once and stay.
+// Strands   (conv_plan.h) The tiles of a block that cover the same outputs come one after the other, so that their
+//           moments can be accumulated.
 // Epilogue  in slabs of 16 rows x 64 outputs through two buffers per warp: the residual of the next slab is loaded
 //           while one is processed. Rows are 128 bytes; their 16-byte parts are permuted by the row number, against
 //           bank conflicts.
-// Moments   A chunk of moments is the pixels of one warpgroup in one tile (with patches the positions of the padded
-//           sequence, and how many of them are pixels), so warpgroups need not synchronise. A warp accumulates about
-//           the first row it reads; the sums of four warps are then moved to a common base and added, with one division
-//           per column.
+// Moments   Each warp sums its rows about the first row that it reads, two columns per lane (LanePair), over all tiles
+//           of a strand: between pieces the sums lie in the second buffer of the warp. Only at the end of a strand are
+//           the warps of a block added and written, as one part of the moments: 132 / gcd(132, K / tile) parts or
+//           fewer, 8 bytes per output each. Rows that are no pixels (at the end of the map, with patches the zeros)
+//           are given the value of that first row, so that one unrolled loop adds them.
 // Traffic   a tile reads its pixels once per tap, with patches 1 + 2 (W+2) / rows times in total; filters once per
 //           tile, or once per block where they stay. Neighbouring tiles run one after the other, so HBM delivers the
 //           pixels once.
@@ -28,7 +31,9 @@
 // H200      batch 256, microseconds: forward 64 channels at 56x56 129 (one block per tile: 235), 64>128 at 112x112 945,
 //           512 at 28x28 1301; with moments 128 at 28x28 122, 256 at 14x14 99, 512 at 7x7 89, 1x1 64>256 at 56x56 326;
 //           gradient of the input 64 at 56x56 114, 128 at 28x28 113, 256 at 14x14 91, 512 at 7x7 83, 1x1 256>64 at
-//           56x56 167. Without skew 64 at 56x56 with moments takes 253 instead of 247.
+//           56x56 167. Moments were measured in another form, which wrote a part per warpgroup and tile: 64 at 56x56
+//           took 247 with them, without skew 253.
+// Expected  of the moments, by the model (cost.h), not measured: 5 us for 64 at 56x56
 // Needs     sm_90a; C a multiple of 8, pads up to 127, strides up to 8
 #pragma once
 
@@ -90,60 +95,50 @@ __device__ inline unsigned char* part_of(unsigned char* piece, int row, int part
     return piece + row * kRowBytes + ((part ^ (row & 7)) * 16);
 }
 
-// A warp's sums over its rows of 64 columns, two columns per lane, about the first row that it read.
-struct WarpMoments {
-    float base[kPiece], sum[kPiece], square[kPiece], count;
-};
-struct LaneMoments {
-    float2 base, sum, square;
-    int count;
+// Sums the columns of a piece over the rows of a warp.
+template <class T>
+struct PieceMoments {
+    LanePair sums{};
+    int rows = 0;  // that `sums` holds
 
-    __device__ void see(unsigned char* piece, unsigned present, int l) {
-        const auto value = [&](int row) {
-            return halves(*reinterpret_cast<const uint32_t*>(part_of(piece, row, l / 4) + l % 4 * 4));
+    // Adds a slab at `here`, whose rows `present` are pixels, to what earlier tiles of the strand have left in shared
+    // memory. That is loaded only now: before the slab is stored, its products take the registers of the thread.
+    __device__ __forceinline__ void add(
+        const StreamMemory<T>& memory, int warp, int slab, unsigned char* here, unsigned present, int l) {
+        const int piece = slab / T::kProducts, m = slab % T::kProducts;
+        PieceSums& kept = memory.sums(warp, piece);
+        uint32_t& base = memory.bases(warp, piece)[l];
+        if (m == 0) rows = memory.rows_seen(warp);
+        if (m == 0 && rows > 0) sums = {base, kept.sum[l], kept.square[l]};
+        const auto word_of = [&](int row) {
+            return reinterpret_cast<uint32_t*>(part_of(here, row, l / 4) + l % 4 * 4);
         };
-        const auto add = [&](const float2& v) {
-            const float2 d{v.x - base.x, v.y - base.y};
-            sum = {sum.x + d.x, sum.y + d.y};
-            square = {square.x + d.x * d.x, square.y + d.y * d.y};
-        };
-        if (present == (1u << kWarpRows) - 1) {
-            if (count == 0) base = value(0);
-            UNROLL
-            for (int row = 0; row < kWarpRows; ++row) add(value(row));
-            count += kWarpRows;
-            return;
-        }
-        for (int row = 0; row < kWarpRows; ++row) {
-            if (!(present >> row & 1)) continue;
-            if (count++ == 0) base = value(row);
-            add(value(row));
-        }
-    }
-    __device__ void store(WarpMoments& to, int l) const {
-        const auto at = [&](float* of) { return reinterpret_cast<float2*>(of) + l; };
-        *at(to.base) = base;
-        *at(to.sum) = sum;
-        *at(to.square) = square;
-        if (l == 0) to.count = float(count);
+        sums.add(word_of, present, rows == 0);
+        rows += count_bits(present);
+        if (m + 1 < T::kProducts) return;
+        base = sums.base;
+        kept.sum[l] = sums.sum;
+        kept.square[l] = sums.square;
     }
 };
 
-// The moments of one column over the four warps of a group.
-template <class PartOf>
-__device__ ColumnMoments joined(PartOf part_of_warp, int column) {
-    float count = 0, base = 0, sum = 0, square = 0;
-    UNROLL
-    for (int i = 0; i < kGroupWarps; ++i) {
-        const WarpMoments& m = *part_of_warp(i);
-        if (count == 0) base = m.base[column];
-        const float d = m.base[column] - base, more = m.count * d;
-        square += m.square[column] + d * (2 * m.sum[column] + more);
-        sum += m.sum[column] + more;
-        count += m.count;
+// Writes the moments of a strand, summed over the warps of the block.
+template <class T>
+__device__ void store_moments(
+    const StreamMemory<T>& memory, const ConvSizes& g, const StreamPlan& plan, int strand, const MomentsOut& to) {
+    const int part = strand / plan.across, first = (strand - part * plan.across) * T::kOutputs;
+    for (int i = thread_index() - kWarpgroup; i < min(T::kOutputs, g.y_c - first); i += T::kWarps * kWarp) {
+        const int piece = i / kPiece, lane = i % kPiece / 2;
+        const auto of = [&](int warp) -> AboutBase {
+            const PieceSums& sums = memory.sums(warp, piece);
+            const float2 base = halves(memory.bases(warp, piece)[lane]);
+            const float2 sum = sums.sum[lane], square = sums.square[lane];
+            const float count = float(memory.rows_seen(warp));
+            if (i % 2) return {count, base.y, sum.y, square.y};
+            return {count, base.x, sum.x, square.x};
+        };
+        to.store(part, first + i, joined<T::kWarps>(of));
     }
-    const float mean = count > 0 ? sum / count : 0;
-    return {count, count > 0 ? base + mean : 0, square - sum * mean};
 }
 
 // `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
@@ -170,9 +165,15 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
     take_registers<T::kProductRegisters>();
 
     const int consumer = warpgroup - 1, warp = shuffle(warp_index() % kGroupWarps, 0);
-    unsigned char* const pieces = memory.pieces(consumer * kGroupWarps + warp);
+    const int of_consumers = consumer * kGroupWarps + warp;
+    unsigned char* const pieces = memory.pieces(of_consumers);
     StreamConsumer<T> products{memory, plan, consumer};
-    for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
+    const auto begin_strand = [&] {
+        if (!T::kForward || !to.moments.data) return;
+        if (lane_index() == 0) memory.rows_seen(of_consumers) = 0;
+        warp_sync();
+    };
+    const auto compute = [&](int tile) {
         const StreamAt<T> at(plan, tile);
         const int first = at.first_row + consumer * T::kConsumerRows + warp * kWarpRows;
         const auto bring_residual = [&](const StreamRows<T>& rows, int slab, int l) {
@@ -192,13 +193,16 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
         const StreamRows<T> rows(g, plan, first, not_before(lane_index()));
         UNROLL
         for (int piece = 0; piece < T::kPieces; ++piece) {
-            LaneMoments seen{};
+            PieceMoments<T> seen;
             UNROLL
             for (int m = 0; m < T::kProducts; ++m) {
-                const int slab = piece * T::kProducts + m, l = not_before(lane_index());
-                unsigned char* const here = pieces + slab % 2 * kPieceBytes;
+                // Where threads have few registers, l comes from a shuffle: ptxas sees through not_before, and would
+                // keep the addresses of one slab for the others and spill.
+                const int slab = piece * T::kProducts + m, lane = lane_index();
+                const int l = T::kConsumers == 3 ? shuffle(lane, lane) : not_before(lane);
+                unsigned char* const here = pieces + (to.residual ? slab % 2 * kPieceBytes : 0);
+                warp_sync();  // all lanes have read the slab that used this buffer before
                 if (to.residual) {
-                    warp_sync();  // all lanes have stored the slab that used this buffer before
                     if (slab + 1 < T::kSlabs) {
                         bring_residual(rows, slab + 1, l);
                         cp_async_wait<1>();
@@ -239,28 +243,26 @@ __global__ void __launch_bounds__(T::kThreads, 1) wgmma_stream_kernel(const __gr
                     stg(reinterpret_cast<uint4*>(to.y + offset),
                         *reinterpret_cast<const uint4*>(part_of(here, row, l % 8)));
                 });
-                if (T::kForward && to.moments.data) seen.see(here, rows.which(g, m), l);
+                if (T::kForward && to.moments.data)
+                    seen.add(memory, not_before(of_consumers), slab, here, rows.which(g, m), l);
             }
-            if (!T::kForward || !to.moments.data) continue;
-            // Each warp puts its moments into its other buffer, which is free; one thread per column adds the four.
-            const int other = (piece * T::kProducts + T::kProducts) % 2 * kPieceBytes;
-            const auto moments_of = [&](int of_warp) {
-                return reinterpret_cast<WarpMoments*>(memory.pieces(consumer * kGroupWarps + of_warp) + other);
-            };
-            static_assert(sizeof(WarpMoments) <= kPieceBytes);
-            const int l = not_before(lane_index());
-            seen.store(*moments_of(warp), l);
-            named_sync(1 + consumer, kWarpgroup);
-            const int thread = warp * kWarp + l, k = at.first_output + piece * kPiece + thread;
-            const int chunk = at.first_row / T::kConsumerRows + consumer;
-            if (thread < kPiece && k < g.y_c && chunk < to.moments.chunks) {
-                const ColumnMoments m = joined(moments_of, thread);
-                to.moments.store(k, chunk, m);
-                if (T::kPatch && k == 0) stg(to.moments.counts + chunk, m.count);
-            }
-            named_sync(1 + consumer, kWarpgroup);
         }
         warp_sync();  // all lanes have stored their rows
+        if (T::kForward && to.moments.data && lane_index() == 0) {
+            UNROLL
+            for (int m = 0; m < T::kProducts; ++m) memory.rows_seen(of_consumers) += count_bits(rows.which(g, m));
+        }
+    };
+    for (int tile = int(blockIdx.x); tile < min(plan.strands, plan.tiles);) {
+        begin_strand();
+        for (; tile < plan.tiles; tile += plan.strands) compute(tile);
+        const int strand = tile % plan.strands;
+        if (T::kForward && to.moments.data) {
+            named_sync(1, T::kWarps * kWarp);
+            store_moments<T>(memory, g, plan, strand, to.moments);
+            named_sync(1, T::kWarps * kWarp);  // the next strand writes to the same sums
+        }
+        tile = strand + int(gridDim.x);
     }
 }
 

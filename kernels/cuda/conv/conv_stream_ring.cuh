@@ -16,17 +16,17 @@ struct StreamTile {
     static constexpr int kConsumers = kConsumers_, kProducts = kProducts_, kOutputs = kOutputs_;
     static constexpr bool kPatch = kPatch_;
     using Filters = Filters_<kOutputs>;
-    // Whether the epilogue has code for bias, ReLU and moments. The gradient uses none of them, but tiles of three
-    // consumer warpgroups keep the code: without it ptxas moves work of the next slab up and spills, since threads have
-    // few registers there.
-    static constexpr bool kForward = Filters::kOperand == Operand::rows || kConsumers == 3;
+    // Whether the epilogue has code for bias, ReLU and moments: the gradient uses none of them.
+    static constexpr bool kForward = Filters::kOperand == Operand::rows;
     static constexpr int kThreads = (1 + kConsumers) * kWarpgroup;
     static constexpr int kConsumerRows = kProducts * kProductRows;
     static constexpr int kRows = kConsumers * kConsumerRows;
     static constexpr int kPixelBytes = kPatch ? 0 : kRows * kRowBytes;
     static constexpr int kStageBytes = Filters::kBytes + kPixelBytes;
-    static constexpr int kStagingBytes = kConsumers * kGroupWarps * 2 * kPieceBytes;
     static constexpr int kPieces = kOutputs / kPiece, kSlabs = kPieces * kProducts;
+    static constexpr int kWarps = kConsumers * kGroupWarps;  // of the consumers
+    static constexpr int kStagingBytes = kWarps * 2 * kPieceBytes;
+    static constexpr int kMomentsBytes = kForward ? stream_moments_bytes({kRows, kOutputs}) : 0;
     // Steps whose products are issued together: those of a narrow tile end too soon to hide the other costs of a step.
     static constexpr int kTogether = kPatch && kOutputs == 64 ? 3 : 1;
     // With three consumer warpgroups a thread has 128 accumulators. ptxas accepts so many in a thread but not in one
@@ -47,7 +47,14 @@ struct StreamBarriers {
 };
 static_assert(sizeof(StreamBarriers) <= kStreamBarrierBytes);
 
-// The layout of shared memory: stages (filters, then pixels), patches, the epilogue buffers of the warps, mbarriers.
+// What a warp has accumulated of its rows in one piece of outputs, two columns per lane. All pieces of a warp lie in
+// its second epilogue buffer: a pass with moments has no residual, which is what needs two buffers.
+struct PieceSums {
+    float2 sum[kWarp], square[kWarp];
+};
+
+// The layout of shared memory: stages (filters, then pixels), patches, the epilogue buffers of the warps, of each warp
+// the bases of its sums and then the numbers of its rows (for moments), mbarriers.
 template <class T>
 struct StreamMemory {
     unsigned char* base;
@@ -55,28 +62,35 @@ struct StreamMemory {
 
     static constexpr size_t bytes(const StreamPlan& plan) {
         return size_t(plan.stages) * T::kStageBytes + size_t(T::kPatch ? kPatches * plan.patch_bytes : 0) +
-               T::kStagingBytes + sizeof(StreamBarriers);
+               T::kStagingBytes + T::kMomentsBytes + sizeof(StreamBarriers);
     }
     __device__ unsigned char* stage(int i) const { return base + i * T::kStageBytes; }
     __device__ unsigned char* patch(int i) const { return base + stages * T::kStageBytes + i * patch_bytes; }
     __device__ unsigned char* pieces(int warp) const {
         return patch(T::kPatch ? kPatches : 0) + warp * 2 * kPieceBytes;
     }
+    __device__ PieceSums& sums(int warp, int piece) const {
+        static_assert(T::kPieces * sizeof(PieceSums) <= kPieceBytes);
+        return reinterpret_cast<PieceSums*>(pieces(warp) + kPieceBytes)[piece];
+    }
+    __device__ uint32_t* bases(int warp, int piece) const {
+        return reinterpret_cast<uint32_t*>(pieces(T::kWarps)) + (warp * T::kPieces + piece) * kWarp;
+    }
+    __device__ int& rows_seen(int warp) const { return reinterpret_cast<int*>(bases(T::kWarps, 0))[warp]; }
     __device__ StreamBarriers& barriers() const {
-        return *reinterpret_cast<StreamBarriers*>(pieces(T::kConsumers * kGroupWarps));
+        return *reinterpret_cast<StreamBarriers*>(pieces(T::kWarps) + T::kMomentsBytes);
     }
 };
 
 template <class T>
 __device__ void init(StreamBarriers& b, int stages) {
-    constexpr int kReaders = T::kConsumers * kGroupWarps;  // one lane per consumer warp arrives
-    for (int i = 0; i < stages; ++i) {
+    for (int i = 0; i < stages; ++i) {  // one lane per consumer warp arrives at `empty`
         mbarrier_init(&b.full[i], 1);
-        mbarrier_init(&b.empty[i], kReaders);
+        mbarrier_init(&b.empty[i], T::kWarps);
     }
     for (int i = 0; i < kPatches && T::kPatch; ++i) {
         mbarrier_init(&b.patch_full[i], 1);
-        mbarrier_init(&b.patch_empty[i], kReaders);
+        mbarrier_init(&b.patch_empty[i], T::kWarps);
     }
     for (int i = 0; i + 1 < T::kConsumers; ++i) mbarrier_init(&b.turn[i], kGroupWarps);
     mbarrier_init_fence();
@@ -123,7 +137,7 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
         ring.next(plan.stages);
         return stage;
     };
-    for (int tile = int(blockIdx.x); tile < plan.tiles; tile += int(gridDim.x)) {
+    const auto bring_tile = [&](int tile) {
         const StreamAt<T> at(plan, tile);
         Mbarrier* full;
         if constexpr (T::kPatch) {
@@ -157,7 +171,9 @@ __device__ void bring_stream(const StreamMemory<T>& memory,
             bring_taps(0, whole);
             bring_taps(whole, g.c);
         }
-    }
+    };
+    for (int strand = int(blockIdx.x); strand < min(plan.strands, plan.tiles); strand += int(gridDim.x))
+        for (int tile = strand; tile < plan.tiles; tile += plan.strands) bring_tile(tile);
 }
 
 // The products of one consumer warpgroup.

@@ -19,8 +19,8 @@
 // Epilogue  Each warp has 16 rows of shared memory. Asynchronous copies load the residual (or the dx that the gradient
 //           is added to) into them, the first 16 rows during the products. The warp reads them as fragments, and writes
 //           the result back to them, so that global memory is accessed in 16-byte pieces of whole rows.
-// Moments   are accumulated from the same rows of shared memory, each lane over pairs of columns, and then combined
-//           over the eight warps by one thread per column.
+// Moments   are accumulated from the same rows of shared memory, each lane over pairs of columns (LanePair), and then
+//           combined over the eight warps by one thread per column. A tile is a part (kernels/ops/moments.h).
 // Traffic   from L2 a block reads its pixels once per tap and its filters once; HBM traffic is bytes(2)
 // Bound     compute from 128 channels on; at 64 channels L2, because a 3x3 reads every pixel nine times
 // H200      batch 256: 3x3 of 121 channels to 149 at 14x14 40 us (tile 128x160). On large maps conv_stream.cuh is
@@ -217,15 +217,6 @@ __device__ void finish(
     }
 }
 
-// Accumulates the moments of the two columns of `word` over the first `rows` rows.
-template <class Row>
-__device__ void see(RowMoments<2>& seen, const Row* result, int word, int rows) {
-    for (int row = 0; row < rows; ++row) {
-        const float2 v = halves(reinterpret_cast<const uint32_t*>(result[row])[word]);
-        seen.add({v.x, v.y});
-    }
-}
-
 // `residual` may be `y` itself: only one warp reads and writes a piece, and it reads first.
 template <class Tile>
 __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __grid_constant__ TensorMap pixels,
@@ -263,7 +254,8 @@ __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __g
     multiply_pixels<Tile>(shared.ring, g, consumer, sums);
 
     constexpr int kWords = (kOutputs + 2 * kWarp - 1) / (2 * kWarp);  // pairs of columns per lane
-    RowMoments<2> seen[kWords];
+    LanePair seen[kWords] = {};
+    int rows_seen = 0;  // of the warp
     const auto word_of = [&](int i) { return lane_index() + i * kWarp; };
     UNROLL
     for (int m = 0; m < Tile::kProducts; ++m) {
@@ -279,27 +271,37 @@ __global__ void __launch_bounds__(kRingThreads, 1) wgmma_pixels_kernel(const __g
             stg(reinterpret_cast<uint4*>(to.y + offset), *reinterpret_cast<const uint4*>(&result[row][column]));
         });
         if (!to.moments.data) continue;
-        const int rows = min(g.pixels_out() - pixel_of(m), kWarpRows);
+        const int rows = g.pixels_out() - pixel_of(m);
+        const unsigned present = rows >= kWarpRows ? 0xffff : rows > 0 ? (1u << rows) - 1 : 0;
         UNROLL
-        for (int i = 0; i < kWords; ++i)
-            if (word_of(i) < kOutputs / 2) see(seen[i], result, word_of(i), rows);
+        for (int i = 0; i < kWords; ++i) {
+            const auto pair_of = [&](int row) { return reinterpret_cast<uint32_t*>(result[row]) + word_of(i); };
+            if (word_of(i) < kOutputs / 2) seen[i].add(pair_of, present, rows_seen == 0);
+        }
+        rows_seen += count_bits(present);
     }
     if (!to.moments.data) return;
 
-    // Each warp puts its moments into its rows, which are free again; then one thread per column combines all eight.
-    constexpr int kWarpBytes = kWarpRows * Tile::kRow * int(sizeof(bf16));
-    const auto moments_of = [&](int of_warp) {
-        return reinterpret_cast<ColumnMoments*>(reinterpret_cast<unsigned char*>(shared.result) + of_warp * kWarpBytes);
+    // Each warp puts its sums into its rows, which are free again; then one thread per column combines all eight.
+    constexpr int kWarpBytes = kWarpRows * Tile::kRow * int(sizeof(bf16)), kWarps = kConsumers * kGroupWarps;
+    const auto sums_of = [&](int of_warp) {
+        return reinterpret_cast<AboutBase*>(reinterpret_cast<unsigned char*>(shared.result) + of_warp * kWarpBytes);
     };
-    static_assert(kOutputs * sizeof(ColumnMoments) <= kWarpBytes);
+    static_assert(kOutputs * sizeof(AboutBase) <= kWarpBytes);
     warp_sync();
     UNROLL
-    for (int i = 0; i < kWords; ++i)
-        for (int e = 0; e < 2 && word_of(i) < kOutputs / 2; ++e)
-            moments_of(warp)[word_of(i) * 2 + e] = seen[i].column(e);
+    for (int i = 0; i < kWords; ++i) {
+        if (word_of(i) >= kOutputs / 2) continue;
+        const float2 base = halves(seen[i].base);
+        AboutBase* const to_pair = sums_of(warp) + word_of(i) * 2;
+        to_pair[0] = {float(rows_seen), base.x, seen[i].sum.x, seen[i].square.x};
+        to_pair[1] = {float(rows_seen), base.y, seen[i].sum.y, seen[i].square.y};
+    }
     named_sync(1, kConsumers * kWarpgroup);
-    store_joined<kConsumers * kGroupWarps, kOutputs>(moments_of, thread_index() - kWarpgroup, g.y_c - first_output,
-                                                     first_output, to.moments);
+    const int column = thread_index() - kWarpgroup;
+    if (column < min(kOutputs, g.y_c - first_output))
+        to.moments.store(int(blockIdx.x), first_output + column,
+                         joined<kWarps>([&](int i) { return sums_of(i)[column]; }));
 }
 
 }  // namespace fp::FP_MACHINE

@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(Swath::kThreads, kResident) pair_differentiate
 }  // namespace
 
 size_t pair_scratch_bytes(const BatchNormShape& s) {  // [chunk][3][C] and the means [3][C]
-    return size_t(swath_of_sums(s.x, kSize).chunks() + 1) * 3 * size_t(s.x.stored_c()) * sizeof(float);
+    return size_t(swath_of_sums(s.x, kSize, kResident).chunks() + 1) * 3 * size_t(s.x.stored_c()) * sizeof(float);
 }
 
 void pair_on_moments(const BatchNormShape& s, const BatchNorm::TrainPair& args, Stream stream) {
@@ -153,7 +153,7 @@ void pair_backward(const BatchNormShape& s, const BatchNorm::BackwardPair& args,
                       .dy = as<bf16>(args.dy),
                       .bits = bits_behind<bf16>(s, args.y),
                       .norm = {norm(args.a), norm(args.b)}};
-    const Swath sums = swath_of_sums(s.x, kSize), swath = swath_of_map(s.x, kSize);
+    const Swath sums = swath_of_sums(s.x, kSize, kResident), swath = swath_of_map(s.x, kSize);
     auto* partial = static_cast<float*>(scratch);
     float* means = partial + int64_t(sums.chunks()) * 3 * s.x.stored_c();
     launch(pair_gradient_sums_kernel, swath_grid(sums), stream, in, sums, partial);

@@ -1,29 +1,29 @@
 // The statistics of batch norm: the moments of a map, and mean, rstd and running statistics from moments.
 //
-//   of a chunk          mean_i, square_i = sum (x - mean_i)^2 over its n_i pixels
+//   of a part           mean_i, square_i = sum (x - mean_i)^2 over its n_i pixels
 //   of the channel      mean = sum n_i mean_i / m     var = (sum square_i + n_i (mean_i - mean)^2) / m
 //   rstd = 1 / sqrt(var + eps)     running = (1 - momentum) running + momentum mean, or var m / (m - 1)
 //   follow              the same of the rounded means and variances of other batches
 //
-// Shapes    x (N,H,W,C)   moments [C][2][chunk] (kernels/ops/moments.h); mean, rstd, running (C), all float32
-// Threads   statistics_kernel: a Swath whose chunks are consecutive rows. It runs only where no convolution wrote the
-//           moments. finish_statistics_kernel: one block per channel combines the chunks; a thread takes every 512th
-//           and loads the moments of eight chunks before it uses the first.
-// Traffic   x once; 8 C bytes per chunk are written and read
-// Bound     memory; the second kernel latency, since a channel has few chunks
-// Accuracy  The squares of a chunk are summed about the value of its first row, and chunks are combined in double about
-//           the mean of the first chunk, so a mean far from 0 costs no precision.
-// Measured  these kernels were not measured alone
+// Shapes    x (N,H,W,C)   moments (kernels/ops/moments.h); mean, rstd, running (C), all float32
+// Threads   statistics_kernel: a Swath whose chunks are consecutive rows, each one part. It runs only where no
+//           convolution wrote the moments. finish_statistics_kernel: PartColumns, 8 channels by 64 rows of parts per
+//           block; a thread has the moments of eight parts in flight, so 512 parts take one latency of L2
+// Traffic   x once; 8 C + 4 bytes per part are written and read
+// Bound     memory; the second kernel latency: a convolution of persistent blocks leaves at most 132 parts
+// Accuracy  The squares of a chunk are summed about the value of its first row, and parts are combined in double about
+//           the mean of the first part, so a mean far from 0 costs no precision.
+// Expected  finish_statistics_kernel 2 us by the model (cost.h, finishing()): not measured
 #include "kernels/cuda/norm/batchnorm.cuh"
+#include "kernels/cuda/walks/columns.cuh"
 #include "kernels/cuda/walks/moments.cuh"
-#include "kernels/cuda/walks/reduce.cuh"
 
 namespace fp::FP_MACHINE {
 namespace {
 
 template <class A>
 __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
-    statistics_kernel(const A* __restrict__ x, Swath swath, float* __restrict__ moments) {
+    statistics_kernel(const A* __restrict__ x, Swath swath, MomentsOut to) {
     constexpr int kSize = Pack<A>::kSize;
     using Shared = SlotsThenSums<1, 2 * kSize>;
     SHARED(Shared, shared, );
@@ -46,16 +46,15 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     }
     share_values(sums, shared.room);
     const float count = float(min(swath.run * swath.down, swath.rows - first_row));
-    const MomentsOut to{.data = moments, .chunks = swath.chunks()};
     const int first = swath.group_of(int(blockIdx.x)) * swath.across;
     for (int i = thread_index(); i < swath.across * kSize; i += Swath::kThreads) {
-        const int across = i % swath.across, e = i / swath.across;
+        const int e = i % kSize, across = i / kSize;  // neighbouring threads store neighbouring channels
         if (first + across >= swath.packs) continue;
         const int channel = (first + across) * kSize + e;
         const float sum = sum_of_rows(shared.room, e, across, swath.across, swath.down),
                     square = sum_of_rows(shared.room, kSize + e, across, swath.across, swath.down);
         const float mean = sum / count;
-        to.store(channel, at.chunk, {count, load_one(row + channel) + mean, square - sum * mean});
+        to.store(at.chunk, channel, {count, load_one(row + channel) + mean, square - sum * mean});
     }
 }
 
@@ -69,68 +68,55 @@ struct Running {
     float *mean, *var;
 };
 
-// The number of pixels of each chunk, as Moments defines them.
-struct Chunks {
-    int64_t length, part;
-    int count;
-    const float* counts;  // null: every chunk has `part` pixels, but the last may have fewer
-
-    static Chunks of(const Moments& m, const Map& x) {
-        return {.length = int64_t(x.n) * x.pixels(),
-                .part = m.rows.count,
-                .count = int(Moments::chunks(x, m.rows)),
-                .counts = m.counts(x)};
-    }
-    __device__ float of_chunk(int i) const { return counts ? ldg(counts + i) : float(min(part, length - i * part)); }
-};
-
-constexpr int kFinishThreads = 512, kFinishLoads = 8;
-__global__ void __launch_bounds__(kFinishThreads) finish_statistics_kernel(const float* __restrict__ moments,
-                                                                           Chunks chunks,
-                                                                           int channels,
-                                                                           Running running,
-                                                                           float* __restrict__ mean,
-                                                                           float* __restrict__ rstd) {
-    const int c = int(blockIdx.x);
-    if (c >= channels) {
-        if (thread_index() == 0) {
-            stg(mean + c, 0.0f);
-            stg(rstd + c, 0.0f);
-        }
+// Threads as in add_chunks (columns.cu): 8 channels by 64 rows of parts.
+__global__ void __launch_bounds__(PartColumns::kThreads) finish_statistics_kernel(const float* __restrict__ moments,
+                                                                                  const float* __restrict__ counts,
+                                                                                  int parts,
+                                                                                  double pixels,
+                                                                                  int channels,
+                                                                                  int stored,
+                                                                                  Running running,
+                                                                                  float* __restrict__ mean,
+                                                                                  float* __restrict__ rstd) {
+    const PartColumns at;
+    const int c = at.column;
+    // Loaded before the sums, so that it does not wait for them.
+    const bool exists = c < channels, moves = exists && at.row == 0;
+    const float base = exists ? ldg(moments + c) : 0;
+    const float mean_before = moves ? ldg(running.mean + c) : 0, var_before = moves ? ldg(running.var + c) : 0;
+    double sums[2] = {};  // of x - base and of its square
+    if (exists)
+        at.for_parts(parts, [&](int first) {
+            float m[PartColumns::kLoads], q[PartColumns::kLoads], n[PartColumns::kLoads];
+            UNROLL
+            for (int k = 0; k < PartColumns::kLoads; ++k) {
+                const int i = first + k * PartColumns::kRows;
+                const float* of = moments + int64_t(i) * 2 * stored + c;
+                m[k] = i < parts ? ldg(of) : base;
+                q[k] = i < parts ? ldg(of + stored) : 0;
+                n[k] = i < parts ? ldg(counts + i) : 0;
+            }
+            UNROLL
+            for (int k = 0; k < PartColumns::kLoads; ++k) {
+                const double d = double(m[k]) - double(base), scaled = double(n[k]) * d;
+                sums[0] += scaled;
+                sums[1] += scaled * d + double(q[k]);
+            }
+        });
+    if (!at.sum_rows(sums) || c >= stored) return;
+    if (!exists) {
+        stg(mean + c, 0.0f);
+        stg(rstd + c, 0.0f);
         return;
     }
-    const int parts = chunks.count;
-    const float *means = moments + int64_t(c) * 2 * parts, *squares = means + parts;
-    // Threads without a chunk do not need the mean of the first: their sums are 0 about any number.
-    const float base = thread_index() < parts ? ldg(means) : 0;
-    double sum = 0, square = 0;  // of x - base and of its square
-    for (int first = thread_index(); first < parts; first += kFinishThreads * kFinishLoads) {
-        float m[kFinishLoads], q[kFinishLoads], n[kFinishLoads];
-        UNROLL
-        for (int k = 0; k < kFinishLoads; ++k) {
-            const int i = first + k * kFinishThreads;
-            m[k] = i < parts ? ldg(means + i) : base;
-            q[k] = i < parts ? ldg(squares + i) : 0;
-            n[k] = i < parts ? chunks.of_chunk(i) : 0;
-        }
-        UNROLL
-        for (int k = 0; k < kFinishLoads; ++k) {
-            const double d = double(m[k]) - double(base), scaled = double(n[k]) * d;
-            sum += scaled;
-            square += scaled * d + double(q[k]);
-        }
-    }
-    sum = block_sum<kFinishThreads>(sum);
-    square = block_sum<kFinishThreads>(square);
-    if (thread_index() != 0) return;
-    const double count = double(chunks.length), shift = sum / count;
-    const double about_mean = square - sum * shift, average = double(base) + shift;
-    const double var = about_mean / count;
+    const double shift = sums[0] / pixels;
+    const double about_mean = sums[1] - sums[0] * shift, average = double(base) + shift;
+    const double var = about_mean / pixels;
     stg(mean + c, float(average));
     stg(rstd + c, float(1 / sqrt(var + running.eps)));
-    const double unbiased = count > 1 ? about_mean / (count - 1) : var;
-    stg(running.mean + c, moved(ldg(running.mean + c), running.momentum, float(average)));
-    stg(running.var + c, moved(ldg(running.var + c), running.momentum, float(unbiased)));
+    const double unbiased = pixels > 1 ? about_mean / (pixels - 1) : var;
+    stg(running.mean + c, moved(mean_before, running.momentum, float(average)));
+    stg(running.var + c, moved(var_before, running.momentum, float(unbiased)));
 }
 
 __global__ void follow_kernel(
@@ -145,14 +131,15 @@ __global__ void follow_kernel(
 }  // namespace
 
 size_t statistics_bytes(const BatchNormShape& s, int pack) {
-    return Moments::bytes(s.x, int(swath_of_moments(s.x, pack).rows_of_chunk()));
+    return Moments::bytes(s.x, swath_of_moments(s.x, pack).chunks());
 }
 
 template <class A>
 Moments take_statistics(const BatchNormShape& s, const act* x, void* scratch, Stream stream) {
     const Swath swath = swath_of_moments(s.x, Pack<A>::kSize);
-    launch(statistics_kernel<A>, swath_grid(swath), stream, as<A>(x), swath, static_cast<float*>(scratch));
-    return {.data = scratch, .rows = int(swath.rows_of_chunk())};
+    const Moments moments{.data = scratch, .parts = swath.chunks()};
+    launch(statistics_kernel<A>, swath_grid(swath), stream, as<A>(x), swath, MomentsOut::of(moments, s.x));
+    return moments;
 }
 template Moments take_statistics<float>(const BatchNormShape&, const act*, void*, Stream);
 template Moments take_statistics<bf16>(const BatchNormShape&, const act*, void*, Stream);
@@ -160,9 +147,9 @@ template Moments take_statistics<bf16>(const BatchNormShape&, const act*, void*,
 void finish_statistics(const BatchNormShape& s, const Moments& moments, const Statistics& to, Stream stream) {
     const Running running{
         .eps = s.eps, .momentum = s.momentum, .mean = as<float>(to.running_mean), .var = as<float>(to.running_var)};
-    launch(finish_statistics_kernel, {.blocks = s.x.stored_c(), .threads = kFinishThreads}, stream,
-           static_cast<const float*>(moments.data), Chunks::of(moments, s.x), s.x.c, running, as<float>(to.mean),
-           as<float>(to.rstd));
+    launch(finish_statistics_kernel, PartColumns::grid(s.x.stored_c()), stream, static_cast<const float*>(moments.data),
+           static_cast<const float*>(moments.counts(s.x)), moments.parts, double(s.x.n) * double(s.x.pixels()), s.x.c,
+           s.x.stored_c(), running, as<float>(to.mean), as<float>(to.rstd));
 }
 
 void follow(int64_t count, int batches, double momentum, const BatchNorm::Follow& args, Stream stream) {

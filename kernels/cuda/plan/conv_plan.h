@@ -2,6 +2,8 @@
 // split, how many blocks run, and the layout of shared memory. (conv_halo.cuh has a plan of its own, halo_plan.h.)
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/cuda/plan/conv_choice.h"
 #include "kernels/cuda/plan/conv_sizes.h"
 #include "kernels/kernels.h"
@@ -14,20 +16,24 @@ namespace fp {
 struct StreamPlan {
     int blocks = 0;
     int tiles = 0, across = 0;  // the total, and how many cover the outputs of the same pixels
+    // A block computes strands blockIdx, blockIdx + blocks, .. one after the other; strand i consists of tiles i, i +
+    // strands, .. Since `across` divides `strands`, the tiles of a strand cover the same outputs, whose moments the
+    // block therefore accumulates and writes once.
+    int strands = 0;
     int stages = 0;
     int skew = 0;  // a warpgroup starts after this step of the one before it; with patches: row of taps
     int patch_rows = 0, patch_bytes = 0;  // pixels of a copy, and the shared memory for them
     int pitch = 0,
         lines = 0;          // of the padded sequence of pixels: positions per row, rows per sample
     bool resident = false;  // filters stay in shared memory
+
+    int moments_parts() const { return std::min(strands, tiles) / across; }
 };
 
 struct PixelPlan {
     ConvKernel kernel = ConvKernel::tensor;
     TileSize tile{};
     StreamPlan stream{};
-
-    Moments::Rows moments_rows() const;
 };
 // For the kernels pixels, stream and patch.
 PixelPlan pixel_plan(const ConvShape&, Pass, ConvChoice);
@@ -46,6 +52,8 @@ constexpr int kMostSharedBytes = 232448;
 constexpr int kPanelRowBytes = 128;  // 64 bf16
 constexpr int kMostStages = 12, kPatches = 2, kPatchSide = 3;
 constexpr int kStagingBytesOfConsumer = 4 * 2 * 16 * kPanelRowBytes;  // two buffers of 16 rows per warp
+// For moments: of each warp the first row of its outputs, in bf16, and a count.
+constexpr int stream_moments_bytes(TileSize tile) { return 4 * stream_consumers(tile) * (tile.n * 2 + 4); }
 constexpr int kStreamBarrierBytes = (2 * kMostStages + 2 * kPatches + 2) * 8;
 
 // ---- the gradients

@@ -52,8 +52,11 @@ constexpr double kPixelsIssue = 0.39e-6;
 // Epilogue of a tile: nothing hidden; what two or three alternating warpgroups do not hide, and there bias and ReLU.
 constexpr double kLeave = 17.3e9, kStreamLeave[] = {36e9, 25e9}, kStreamForward = 55e9;
 constexpr double kResidual = 45e9, kStreamResidual = 90e9;
-// Moments: measured in conv_wgmma.cuh; conv_stream.cuh is assumed to take the same per warpgroup.
-constexpr double kMoments = 24e9;
+// Moments of conv_wgmma.cuh and conv_stream.cuh, not measured: the machine code has 190 to 202 instructions of a warp
+// per 16 rows x 64 outputs (2 KB), at best one per clock on each of four schedulers. conv_stream.cuh hides the same
+// share of them as of the rest of its epilogue. In conv_mma.cuh as measured.
+constexpr double kMomentsInstructions = 195, kMoments = 4 * 2048 / kMomentsInstructions * kClock;
+constexpr double kTensorMoments = 24e9;
 // Factor on the time of TMA copies of pixels whose size is not a multiple of 32 bytes (measured in conv_wgmma.cuh).
 constexpr double kMisaligned = 2;
 // Storing the float32 sums of dw; the constant time of the kernel that adds partial sums.
@@ -107,7 +110,7 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
     c.load = load_of(d, lines * kRowBytes);
     c.step = steps * kStep;
     c.epilogue = leaving * (1 / kStreamLeave[three] + g.forward / kStreamForward + extras.residual / kStreamResidual +
-                            extras.moments / kMoments * (three ? 2.0 / 3 : 1));
+                            extras.moments / kMoments * kLeave / kStreamLeave[three]);
 }
 
 // dx at stride 2: one parity class after the other, each with its own taps.
@@ -191,7 +194,7 @@ void tensor(Cost& c, const Device& d, const ConvShape& s, Pass pass, TileSize t,
     c.step = steps * kPieces * (t.m * (filter ? 1 : halves) + t.n * halves) * kPiece;
     const double out = rounds * t.m * t.n;
     c.epilogue = filter ? out * 4 / kSumsLeave
-                        : out * 2 * (1 / kLeave + extras.residual / kResidual + extras.moments / kMoments);
+                        : out * 2 * (1 / kLeave + extras.residual / kResidual + extras.moments / kTensorMoments);
     c.finish = adding(d, split.parts(), s);
 }
 

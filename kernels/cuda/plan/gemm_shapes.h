@@ -41,6 +41,9 @@ constexpr MatrixProduct wgmma_product_of(const ConvShape& s, Pass pass) {
     return p;
 }
 
+// How many tiles cover the pixels of the output: the parts of its moments where blocks take one tile each.
+constexpr int tiles_down(const ConvShape& s, TileSize tile) { return int(ceil_div(s.x.n * s.y().pixels(), tile.m)); }
+
 // How the sum of the gradient of the filters is split into parts. The length of a part is a multiple of a stage of the
 // kernel: 8 numbers, 64 bytes, or 64 rows.
 constexpr Split ffma_split_of(const MatrixProduct& p, TileSize tile) {

@@ -110,8 +110,9 @@ int fitting(size_t shared_bytes, int resident) {
     return std::min(resident, int(kSharedOfProcessor / (shared_bytes + kSharedReserved)));
 }
 
-// Sets the layout of shared memory (tables, filters, patches, each warp's rows for the epilogue) and returns its bytes.
-size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers) {
+// Sets the layout of shared memory (tables, filters, patches, each warp's rows for the epilogue, moments) and returns
+// its bytes.
+size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers, bool moments) {
     const int tables = (g.steps * 2 + g.row_chunks()) * int(sizeof(int));
     const int result_rows = g.keeps_residual ? t.runs * 16 : 16;
     g.buffers = buffers;
@@ -119,7 +120,8 @@ size_t lay_shared(HaloSizes& g, const HaloTile& t, int buffers) {
     g.patches_at = g.filters_at + g.steps * 2 * t.n() * 16;
     g.results_at = g.patches_at + buffers * g.patch_bytes;
     g.result_bytes = result_rows * (t.pieces | 1) * 16;
-    return size_t(g.results_at) + size_t(t.warps()) * g.result_bytes;
+    const size_t of_moments = moments ? size_t(t.n()) * 3 * sizeof(float) : 0;  // of the block's columns
+    return size_t(g.results_at) + size_t(t.warps()) * g.result_bytes + of_moments;
 }
 
 // Completes the plan for kHaloTiles[index]. False where the tile does not fit.
@@ -140,13 +142,13 @@ bool lay_tile(HaloPlan& plan, int index, ConvExtras extras) {
     g.keeps_residual = extras.residual;
 
     const int resident = extras.moments ? t.resident_with_moments : t.resident;
-    const int with_one = fitting(lay_shared(g, t, 1), resident);
-    const int with_two = fitting(lay_shared(g, t, 2), resident);
+    const int with_one = fitting(lay_shared(g, t, 1, extras.moments), resident);
+    const int with_two = fitting(lay_shared(g, t, 2, extras.moments), resident);
     const int forced = conv_forced().buffers, best = with_two == with_one ? 2 : 1;
     const int buffers = forced > 0 ? forced : best;
     plan.resident = buffers == 2 ? with_two : with_one;
     if (plan.resident == 0) return false;
-    plan.shared_bytes = lay_shared(g, t, buffers);
+    plan.shared_bytes = lay_shared(g, t, buffers, extras.moments);
     plan.tile = index;
     plan.slices = int(ceil_div(g.y_c, t.n()));
     plan.blocks = std::clamp(kProcessors * plan.resident / plan.slices, 1, g.tiles);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/cuda/plan/conv_plan.h"
 
@@ -24,13 +25,6 @@ ConvSizes sizes_of(const ConvShape& s, Pass pass) {
     return pass == Pass::data ? turned_round(g) : g;
 }
 
-Moments::Rows PixelPlan::moments_rows() const {
-    // With stream and patch the pixels of one warpgroup, so that warpgroups need not synchronise.
-    if (kernel == ConvKernel::pixels) return tile.m;
-    return {tile.m / stream_consumers(tile),
-            kernel == ConvKernel::patch ? Moments::Line::padded : Moments::Line::pixels};
-}
-
 namespace {
 
 // Positions of the padded sequence of pixels: one more per row, one more row per sample.
@@ -43,17 +37,18 @@ int stages_beside(int others, int bytes) {
 }
 int patch_bytes(const ConvSizes& g, TileSize tile) { return int(round_up(patch_rows(g, tile), 8)) * kPanelRowBytes; }
 int patch_stages(const ConvSizes& g, TileSize tile) {
-    const int others = kPatches * patch_bytes(g, tile) + 2 * kStagingBytesOfConsumer;
+    const int others = kPatches * patch_bytes(g, tile) + 2 * kStagingBytesOfConsumer + stream_moments_bytes(tile);
     return stages_beside(others, tile.n * kPanelRowBytes);
 }
 
-StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
+StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches, Pass pass) {
     const int64_t pixels = patches ? padded_pixels(g) : g.pixels_out();
     const int steps = g.r * g.s * int(ceil_div(g.c, 64)), consumers = stream_consumers(tile);
     StreamPlan plan{.across = int(ceil_div(g.y_c, tile.n))};
     plan.tiles = int(ceil_div(pixels, tile.m)) * plan.across;
     const int wanted = conv_forced().blocks > 0 ? conv_forced().blocks : kProcessors;
     plan.blocks = std::min(plan.tiles, wanted);
+    plan.strands = std::lcm(plan.blocks, plan.across);
     if (patches) {
         plan.patch_rows = patch_rows(g, tile);
         plan.patch_bytes = patch_bytes(g, tile);
@@ -66,7 +61,9 @@ StreamPlan stream_plan(const ConvSizes& g, TileSize tile, bool patches) {
         // must fit the ring.
         plan.skew = std::min(kPatchSide, plan.stages / kPatchSide) - 1;
     } else {
-        plan.stages = stages_beside(consumers * kStagingBytesOfConsumer, (tile.m + tile.n) * kPanelRowBytes);
+        const int others =
+            consumers * kStagingBytesOfConsumer + (pass == Pass::forward ? stream_moments_bytes(tile) : 0);
+        plan.stages = stages_beside(others, (tile.m + tile.n) * kPanelRowBytes);
         plan.skew = std::min({steps - 1, plan.stages - 1, (plan.stages - 1) / (consumers - 1)});
     }
     return plan;
@@ -84,7 +81,7 @@ bool fits_patches(const ConvSizes& g, TileSize tile) {
 PixelPlan pixel_plan(const ConvShape& s, Pass pass, ConvChoice choice) {
     PixelPlan plan{.kernel = choice.kernel, .tile = choice.tile};
     if (choice.kernel != ConvKernel::pixels)
-        plan.stream = stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch);
+        plan.stream = stream_plan(sizes_of(s, pass), choice.tile, choice.kernel == ConvKernel::patch, pass);
     return plan;
 }
 

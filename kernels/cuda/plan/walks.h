@@ -78,8 +78,11 @@ constexpr int64_t kSwathBlocks = int64_t(kProcessors) * Swath::kResident, kSwath
 inline Swath swath_of_map(const Map& m, int pack) {
     return swath_of(m, pack, kSwathBlocks, kSwathRun, int64_t(1) << 30);
 }
-// For a kernel that writes sums per chunk: few chunks, because another kernel adds them.
-inline Swath swath_of_sums(const Map& m, int pack) { return swath_of(m, pack, kSwathBlocks, kSwathRun, 4); }
+// For a kernel that writes sums per chunk, with `resident` blocks per multiprocessor: one chunk per block that is
+// resident, because another kernel adds the chunks.
+inline Swath swath_of_sums(const Map& m, int pack, int resident = Swath::kResident) {
+    return swath_of(m, pack, int64_t(kProcessors) * resident, kSwathRun, 1);
+}
 // For a kernel that writes moments: the rows of a chunk are consecutive.
 inline Swath swath_of_moments(const Map& m, int pack) {
     const int64_t groups = ceil_div(m.stored_c() / pack, Swath::kMostAcross);

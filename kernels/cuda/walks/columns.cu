@@ -3,10 +3,10 @@
 //   sums[c] = sum_nhw x[n,h,w,c]
 //
 // Shapes    x (N,H,W,C)   sums (C) float32, per chunk [chunk][kind][C]
-// Threads   a Swath (swath.cuh) leaves the sums of each chunk. add_chunks_kernel: 512 threads are 8 columns by 64 rows
-//           of chunks; a thread keeps eight loads in flight and sums in double, and the 64 sums of a column are added
-//           in order.
-// Traffic   x once; 4 C bytes per chunk, of at most 4 x 396 chunks
+// Threads   a Swath (swath.cuh) leaves the sums of each chunk. add_chunks_kernel: PartColumns, 8 columns by 64 rows of
+//           chunks; a thread keeps eight loads in flight and sums in double, and the 64 sums of a column are added in
+//           order.
+// Traffic   x once; 4 C bytes per chunk, of at most 396 chunks, all of which are resident at once
 // Bound     memory: 64 channels at 56x56, bf16, batch 256 are 103 MB, 24 us at 4.3 TB/s
 // Needs     a map of at most Swath::kMostPacks packs
 // Measured  no figure: the time above is the model's
@@ -38,37 +38,29 @@ __global__ void __launch_bounds__(Swath::kThreads, Swath::kResident)
     });
 }
 
-constexpr int kAddThreads = 512, kAddColumns = 8, kAddRows = kAddThreads / kAddColumns, kAddLoads = 8;
-__global__ void __launch_bounds__(kAddThreads) add_chunks_kernel(const float* __restrict__ partial,
-                                                                 int chunks,
-                                                                 double pixels,
-                                                                 int channels,
-                                                                 int stored,
-                                                                 int kinds,
-                                                                 ColumnTotals to) {
-    SHARED(double, of_row, [kAddRows][kAddColumns]);
-    const int in_block = thread_index() % kAddColumns, row = thread_index() / kAddColumns;
-    const int column = int(blockIdx.x) * kAddColumns + in_block, columns = kinds * stored;
-    double sum = 0;
+__global__ void __launch_bounds__(PartColumns::kThreads) add_chunks_kernel(const float* __restrict__ partial,
+                                                                           int chunks,
+                                                                           double pixels,
+                                                                           int channels,
+                                                                           int stored,
+                                                                           int kinds,
+                                                                           ColumnTotals to) {
+    const PartColumns at;
+    const int column = at.column, columns = kinds * stored;
+    double sums[1] = {};
     if (column < columns)
-        for (int first = row; first < chunks; first += kAddRows * kAddLoads) {
-            float v[kAddLoads];
+        at.for_parts(chunks, [&](int first) {
+            float v[PartColumns::kLoads];
             UNROLL
-            for (int k = 0; k < kAddLoads; ++k) {
-                const int i = first + k * kAddRows;
+            for (int k = 0; k < PartColumns::kLoads; ++k) {
+                const int i = first + k * PartColumns::kRows;
                 v[k] = i < chunks ? ldg(partial + int64_t(i) * columns + column) : 0;
             }
             UNROLL
-            for (int k = 0; k < kAddLoads; ++k) sum += double(v[k]);
-        }
-    of_row[row][in_block] = sum;
-    block_sync();
-    if (row >= 4) return;  // one warp: 4 threads per column, 16 rows each
-    sum = 0;
-    for (int i = row; i < kAddRows; i += 4) sum += of_row[i][in_block];
-    sum += shuffle_xor(sum, kAddColumns);
-    sum += shuffle_xor(sum, 2 * kAddColumns);
-    if (row != 0 || column >= columns) return;
+            for (int k = 0; k < PartColumns::kLoads; ++k) sums[0] += double(v[k]);
+        });
+    if (!at.sum_rows(sums) || column >= columns) return;
+    const double sum = sums[0];
     if (to.means) stg(to.means + column, float(sum / pixels));
     const int kind = column / stored, c = column % stored;
     UNROLL
@@ -93,8 +85,8 @@ void sum(const Map& m, const A* x, const Sum& sums, void* scratch, Stream stream
 
 void add_chunks(const Map& m, const ColumnChunks& of, const ColumnTotals& to, Stream stream) {
     const int stored = m.stored_c();
-    launch(add_chunks_kernel, {.blocks = ceil_div(int64_t(of.kinds) * stored, kAddColumns), .threads = kAddThreads},
-           stream, of.sums, int(of.chunks), double(m.n) * double(m.pixels()), m.c, stored, of.kinds, to);
+    launch(add_chunks_kernel, PartColumns::grid(int64_t(of.kinds) * stored), stream, of.sums, int(of.chunks),
+           double(m.n) * double(m.pixels()), m.c, stored, of.kinds, to);
 }
 
 size_t column_sums_scratch_bytes(const Map& m, int element_bytes) {

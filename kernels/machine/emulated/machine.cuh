@@ -137,6 +137,11 @@ inline unsigned ballot(bool p, unsigned mask = kAllLanes, const Place& at = Plac
     });
 }
 
+// The number of bits set, and the number of the lowest one of a word that is not 0.
+
+inline int count_bits(unsigned bits) { return std::popcount(bits); }
+inline int lowest_bit(unsigned bits) { return std::countr_zero(bits); }
+
 // Global memory. Each is one aligned access.
 
 template <class T>

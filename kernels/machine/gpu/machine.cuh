@@ -98,6 +98,11 @@ __device__ T shuffle_down(T v, int lanes, unsigned mask = kAllLanes) {
 }
 __device__ inline unsigned ballot(bool p, unsigned mask = kAllLanes) { return __ballot_sync(mask, p); }
 
+// The number of bits set, and the number of the lowest one of a word that is not 0.
+
+__device__ inline int count_bits(unsigned bits) { return __popc(bits); }
+__device__ inline int lowest_bit(unsigned bits) { return __ffs(int(bits)) - 1; }
+
 // Global memory. Each is one aligned access.
 
 template <class T>
