@@ -16,10 +16,9 @@ bool norms_on_moments(const Tape& tape) {
 
 BatchNormShape norm_shape(Tape& tape, const Map& x, const Norm& norm) {
     FP_CHECK(x.c == norm.gamma->shape.k, norm.name, ": input has ", x.c, " channels, norm has ", norm.gamma->shape.k);
-    const double asked = tape.options().norm_momentum, momentum = asked > 0 ? asked : norm.momentum;
     const bool leaves = tape.training() && tape.options().batch_statistics;
-    if (leaves) tape.leave_statistics(momentum);
-    return {.x = x, .eps = norm.eps, .momentum = leaves ? 1 : momentum};
+    if (leaves) tape.leave_statistics(norm.momentum);
+    return {.x = x, .eps = norm.eps, .momentum = leaves ? 1 : norm.momentum};
 }
 
 std::vector<ParamUse> uses(const Norm& norm) {

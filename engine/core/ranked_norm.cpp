@@ -6,7 +6,8 @@
 //              dx = gamma rstd (g - Dbeta / M - xhat Dgamma / M): the gradient with given statistics, plus a norm of x
 //              with -gamma rstd Dgamma / M for its scale and -gamma rstd Dbeta / M for its shift.
 //
-// The vectors of a layer go through the host, in double: two exchanges a layer, which the device waits for.
+// The vectors of a layer go through the host, in double: an exchange in forward and one in backward per layer, which the
+// device waits for.
 #include "engine/core/ranked_norm.h"
 
 #include <cmath>

@@ -73,7 +73,8 @@ enum class Rows {
     each_op,      // outputs of every op: norm, addition and ReLU apart
 };
 
-// Of numbers that every rank of a run has: those of all of them, by rank. Every rank makes the same calls.
+// Of numbers that every rank of a run has: those of all of them, by rank. Every rank makes the same calls with as many
+// numbers.
 using OfRanks = std::function<std::vector<std::vector<double>>(const std::vector<double>& mine)>;
 
 enum class Mode {
@@ -87,9 +88,8 @@ struct TapeOptions {
     uint64_t dropout_key = 0;
     bool dropout = true;
     Rows rows = Rows::fewest;
-    bool accumulate = false;   // gradients of parameters are added to those of the step before
-    double norm_momentum = 0;  // of running statistics, in place of the layers' own; 0: the layers' own
-    bool profile = false;      // time each op; see read_times()
+    bool accumulate = false;  // gradients of parameters are added to those of the step before
+    bool profile = false;     // time each op; see read_times()
     // Where norms in training leave the batch's own mean and variance, at the offsets that the running ones have in
     // ParamStore::statistics(), which then stay as they are. Its memory starts as zeros. Null: the running ones move.
     par* batch_statistics = nullptr;

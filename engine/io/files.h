@@ -80,8 +80,8 @@ private:
     std::span<const std::byte> bytes_;
 };
 
-// Writes PATH.tmp.PID; commit() flushes it to the disk, closes it, renames it to PATH and flushes the folder, so
-// that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without
+// Writes a temporary_beside(PATH); commit() flushes it to the disk, closes it, renames it to PATH and flushes the folder,
+// so that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without
 // commit() the temporary file is removed and PATH stays as it was.
 class AtomicFile {
 public:
@@ -108,8 +108,14 @@ void write_file(const std::filesystem::path& path, std::string_view text, Exit e
 // Adds to the end of a file and flushes it to the disk.
 void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
-// Removes what interrupted writers left in `folder`: every NAME.tmp.PID with a NAME that ends in `of`, unless a living
-// AtomicFile holds it locked. Returns how many there were.
+// PATH.tmp.HOST.NUMBER, for a file that becomes PATH: HOST is this host's name, NUMBER has 16 random hexadecimal digits, so
+// hosts that share the folder never take the same name. Of HOST, letters, digits, - and _ stand for themselves and others
+// as -; it is cut after 32.
+std::filesystem::path temporary_beside(const std::filesystem::path&);
+
+// Removes what interrupted writers of this host left in `folder`: every temporary of a NAME that ends in `of`, unless a
+// living AtomicFile holds it locked. Those of other hosts stay: their locks may not be seen here. Returns how many there
+// were.
 int remove_stale_temporaries(const std::filesystem::path& folder, Exit exit = Exit::data, std::string_view of = "");
 
 }  // namespace fp

@@ -43,6 +43,7 @@ const Comm& world() { return of_process(); }
 void set_world(const Comm& comm) { of_process() = comm; }
 
 std::vector<char> Comm::gather_bytes(const void* mine, size_t bytes) const {
+    if (alone()) return {static_cast<const char*>(mine), static_cast<const char*>(mine) + bytes};
     std::vector<char> all(bytes * size_t(ranks()));
     host_.all_gather(host_.state, mine, all.data(), bytes, {});
     count_sent(bytes);
@@ -51,18 +52,25 @@ std::vector<char> Comm::gather_bytes(const void* mine, size_t bytes) const {
 
 std::vector<std::string> Comm::gather(std::string_view mine) const {
     if (alone()) return {std::string(mine)};
-    const auto length = uint64_t(mine.size());
-    const auto packed = gather_bytes(&length, sizeof length);
-    std::vector<uint64_t> lengths(size_t(ranks()), 0);
-    std::memcpy(lengths.data(), packed.data(), packed.size());
+    // A length and the first bytes, which of short values are all; a second exchange has the rest of long ones.
+    struct Front {
+        uint64_t length = 0;
+        char bytes[248] = {};
+    } front{.length = mine.size()};
+    mine.copy(front.bytes, sizeof front.bytes);
+    const auto packed = gather_bytes(&front, sizeof front);
+    std::vector<Front> fronts(packed.size() / sizeof(Front));
+    std::memcpy(fronts.data(), packed.data(), packed.size());
     uint64_t longest = 0;
-    for (const uint64_t l : lengths) longest = std::max(longest, l);
-    std::string padded(mine);
-    padded.resize(longest);
-    std::vector<std::string> out(lengths.size());
-    if (longest == 0) return out;
-    const auto all = gather_bytes(padded.data(), longest);
-    for (size_t r = 0; r < out.size(); ++r) out[r].assign(all.data() + r * longest, lengths[r]);
+    for (const Front& f : fronts) longest = std::max(longest, f.length);
+    std::vector<std::string> out;
+    for (const Front& f : fronts) out.emplace_back(f.bytes, std::min<uint64_t>(f.length, sizeof f.bytes));
+    if (longest <= sizeof front.bytes) return out;
+    std::string rest(mine.substr(std::min(mine.size(), sizeof front.bytes)));
+    rest.resize(longest - sizeof front.bytes);
+    const auto rests = gather_bytes(rest.data(), rest.size());
+    for (size_t r = 0; r < out.size(); ++r)
+        out[r].append(rests.data() + r * rest.size(), fronts[r].length - out[r].size());
     return out;
 }
 
@@ -119,16 +127,6 @@ void Comm::gather(const Kernels& k, const void* from, void* to, size_t bytes, St
     const Staged out(k, from, bytes, stream), in(bytes * size_t(ranks()));
     host_.all_gather(host_.state, out, in, bytes, {});
     in.copy_in(k, to, stream);
-}
-
-void Comm::broadcast(const Kernels& k, void* data, size_t bytes, Stream stream) const {
-    if (alone() || bytes == 0) return;
-    if (first()) count_sent(bytes);
-    if (by_device(k)) return device_.broadcast(device_.state, data, bytes, 0, stream);
-    if (k.memory.is_host) return host_.broadcast(host_.state, data, bytes, 0, {});
-    const Staged both = first() ? Staged(k, data, bytes, stream) : Staged(bytes);
-    host_.broadcast(host_.state, both, bytes, 0, {});
-    if (!first()) both.copy_in(k, data, stream);
 }
 
 size_t Comm::reduce_bytes(const Kernels& k, int64_t count) const {

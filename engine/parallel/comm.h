@@ -41,7 +41,9 @@ public:
 
     // ---- Values of the host, on every rank in rank order
 
-    std::vector<std::string> gather(std::string_view mine) const;  // of any length each
+    // Of any length each: one exchange where none has more than 248 bytes, else two.
+    std::vector<std::string> gather(std::string_view mine) const;
+    std::vector<char> gather_bytes(const void* mine, size_t bytes) const;  // as many on every rank, one after another
     // ((x_0 + x_1) + x_2) + ..., element by element; as many numbers on every rank.
     std::vector<double> sum(std::vector<double> mine) const;
     bool any(bool mine) const;
@@ -59,7 +61,6 @@ public:
     void exchange(const Kernels& k, const void* send, void* receive, size_t bytes, Stream) const;
     // Part i of `to`, `bytes` long, is rank i's `from`.
     void gather(const Kernels& k, const void* from, void* to, size_t bytes, Stream) const;
-    void broadcast(const Kernels& k, void* data, size_t bytes, Stream) const;  // rank 0's
 
     // Ends the calls that other ranks wait in. For a rank that fails: the others then end with an Error too.
     void abort() const noexcept;
@@ -72,7 +73,6 @@ public:
 private:
     bool by_device(const Kernels& k) const { return device_.all_to_all && !k.memory.is_host; }
     void count_sent(size_t bytes_to_each) const { bytes_sent_ += int64_t(bytes_to_each) * (ranks() - 1); }
-    std::vector<char> gather_bytes(const void* mine, size_t bytes) const;
 
     Ranks ranks_ = {};
     Collectives host_ = {}, device_ = {};

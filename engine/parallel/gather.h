@@ -22,6 +22,18 @@ std::vector<std::vector<T>> gather_each(const Comm& ranks, const std::vector<T>&
     return out;
 }
 
+// Those of each rank, by rank, where each has as many: one exchange, whatever their number.
+template <class T>
+std::vector<std::vector<T>> gather_as_many(const Comm& ranks, const std::vector<T>& mine) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::vector<std::vector<T>> out(size_t(ranks.ranks()), mine);
+    if (mine.empty()) return out;
+    const size_t bytes = mine.size() * sizeof(T);
+    const std::vector<char> all = ranks.gather_bytes(mine.data(), bytes);
+    for (size_t r = 0; r < out.size(); ++r) std::memcpy(out[r].data(), all.data() + r * bytes, bytes);
+    return out;
+}
+
 // Those of all ranks, one after another in rank order.
 template <class T>
 std::vector<T> gather_all(const Comm& ranks, const std::vector<T>& mine) {

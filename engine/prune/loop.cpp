@@ -78,8 +78,7 @@ public:
     }
 
     void say_placebo() const {
-        const auto placebo = placebo_note(p_);
-        if (placebo)
+        if (const auto placebo = placebo_note(p_))
             say(to_text(*placebo) + "; of the training images keep theirs: " +
                 shares_kept(dense_.data.set, dense_.attributes, placebo->seed));
     }

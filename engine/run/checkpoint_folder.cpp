@@ -56,7 +56,7 @@ void remove_file(const fs::path& path) {
 std::string link_as(const fs::path& from, const fs::path& to, bool keep) {
     std::error_code error;
     if (fs::equivalent(from, to, error) || (keep && fs::hard_link_count(to, error) == 1)) return "";
-    const fs::path temporary = to.native() + ".tmp." + std::to_string(getpid());
+    const fs::path temporary = temporary_beside(to);
     fs::create_hard_link(from, temporary, error);
     if (error) {  // file systems differ in the reason that they give for having no links
         write_safetensors(to, read_safetensors(from));

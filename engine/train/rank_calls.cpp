@@ -30,6 +30,7 @@ void RankCalls::submit(Call call) {
     }
     {
         const std::lock_guard lock(mutex_);
+        if (failed_) return;  // wait() will throw it
         calls_.push_back(std::move(call));
     }
     changed_.notify_all();

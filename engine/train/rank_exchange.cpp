@@ -28,7 +28,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
     }
     of_ranks_ = [this](const std::vector<double>& mine) {
         std::vector<std::vector<double>> out;
-        calls_.submit([&](Stream) { out = gather_each(comm_, mine); });
+        calls_.submit([&](Stream) { out = gather_as_many(comm_, mine); });
         calls_.wait();
         return out;
     };
@@ -40,7 +40,10 @@ par* RankExchange::at(par* block, int64_t element) const {
 
 // In the order in which backward completes them: filters from the end of the block, then vectors.
 void RankExchange::place_buckets() {
-    const int64_t elements = std::max<int64_t>(options_.bucket_bytes / bytes_of(network_.kernels().parameter), 1);
+    const Kernels& k = network_.kernels();
+    const int64_t chosen = k.memory.is_host ? 4 << 20 : 25 << 20;
+    const int64_t bytes = options_.bucket_bytes > 0 ? options_.bucket_bytes : chosen;
+    const int64_t elements = std::max<int64_t>(bytes / bytes_of(k.parameter), 1);
     const int64_t size = round_up(elements, int64_t(comm_.ranks()));  // Comm::reduce then copies nothing
     for (const bool filters : {true, false}) {
         std::vector<ParamStore::Run> runs = network_.params.runs(filters);

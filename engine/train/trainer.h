@@ -37,8 +37,8 @@ struct TrainerOptions {
 
     // The ranks that train one network together (rank_exchange.h), which is to outlive the trainer; null: this one.
     const Comm* ranks = nullptr;
-    bool sync_norms = false;          // batch norms over the batches of all ranks
-    int64_t bucket_bytes = 25 << 20;  // of the gradients that ranks exchange at a time
+    bool sync_norms = false;   // batch norms over the batches of all ranks
+    int64_t bucket_bytes = 0;  // of the gradients that ranks exchange at a time; 0: chosen (RankExchangeOptions)
 };
 
 // Over some steps of training.

@@ -77,27 +77,31 @@ void finish(const State& state, MPI_Request request, const char* call) {
     }
 }
 
-void all_to_all(void* state, const void* send, void* receive, size_t bytes, Stream) {
+// start(part, comm, request) makes a call of MPI that returns before it is done, with `bytes` as its part.
+template <class Start>
+void complete(void* state, const char* call, size_t bytes, const Start& start) {
     const Bytes part(bytes);
     MPI_Request request;
-    check(MPI_Ialltoall(send, part.count, part.type, receive, part.count, part.type, of(state).comm, &request),
-          "all_to_all");
-    finish(of(state), request, "all_to_all");
+    check(start(part, of(state).comm, &request), call);
+    finish(of(state), request, call);
+}
+
+void all_to_all(void* state, const void* send, void* receive, size_t bytes, Stream) {
+    complete(state, "all_to_all", bytes, [&](const Bytes& part, MPI_Comm comm, MPI_Request* request) {
+        return MPI_Ialltoall(send, part.count, part.type, receive, part.count, part.type, comm, request);
+    });
 }
 
 void all_gather(void* state, const void* send, void* receive, size_t bytes, Stream) {
-    const Bytes part(bytes);
-    MPI_Request request;
-    check(MPI_Iallgather(send, part.count, part.type, receive, part.count, part.type, of(state).comm, &request),
-          "all_gather");
-    finish(of(state), request, "all_gather");
+    complete(state, "all_gather", bytes, [&](const Bytes& part, MPI_Comm comm, MPI_Request* request) {
+        return MPI_Iallgather(send, part.count, part.type, receive, part.count, part.type, comm, request);
+    });
 }
 
 void broadcast(void* state, void* data, size_t bytes, int from, Stream) {
-    const Bytes part(bytes);
-    MPI_Request request;
-    check(MPI_Ibcast(data, part.count, part.type, from, of(state).comm, &request), "broadcast");
-    finish(of(state), request, "broadcast");
+    complete(state, "broadcast", bytes, [&](const Bytes& part, MPI_Comm comm, MPI_Request* request) {
+        return MPI_Ibcast(data, part.count, part.type, from, comm, request);
+    });
 }
 
 void close(void* state) {

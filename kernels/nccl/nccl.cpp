@@ -31,12 +31,6 @@ void all_gather(void* state, const void* send, void* receive, size_t bytes, Stre
     });
 }
 
-void broadcast(void* state, void* data, size_t bytes, int from, Stream stream) {
-    of(state).queue("broadcast", stream, [&](ncclComm_t comm, cudaStream_t native) {
-        check(ncclBroadcast(data, data, bytes, ncclInt8, from, comm, native), "broadcast", comm);
-    });
-}
-
 void close(void* state) {
     const std::unique_ptr<Communicator> owner(&of(state));
     owner->leave();
@@ -67,7 +61,6 @@ void fairprune_nccl_open(const fp::NcclSettings* settings, const char* id, fp::C
                .device_memory = true,
                .all_to_all = nccl::all_to_all,
                .all_gather = nccl::all_gather,
-               .broadcast = nccl::broadcast,
                .abort = [](void* state) { nccl::of(state).abort(); },
                .lost = [](void* state) { return nccl::of(state).failure(); },
                .close = nccl::close};

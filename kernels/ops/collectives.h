@@ -21,10 +21,11 @@ struct Collectives {
     // Part i of `send`, `bytes` long, at least 1, goes to rank i; part j of `receive` is from rank j.
     void (*all_to_all)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
     void (*all_gather)(void* state, const void* send, void* receive, size_t bytes, Stream) = nullptr;
-    void (*broadcast)(void* state, void* data, size_t bytes, int from, Stream) = nullptr;
+    void (*broadcast)(void* state, void* data, size_t bytes, int from, Stream) = nullptr;  // of the host's memory only
     // Ends the calls that other ranks wait in. For a rank that has failed.
     void (*abort)(void* state) = nullptr;
-    // A rank that has gone, in words; empty: none that is known of. From any thread, at any time.
+    // A rank that has ended before its work was done, in words; empty: none that is known of. From any thread, at any
+    // time.
     std::string (*lost)(void* state) = nullptr;
     // Once all ranks are done: closes the connections and frees the state.
     void (*close)(void* state) = nullptr;

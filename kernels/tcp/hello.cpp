@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kHello = 0x6F6C'6C65'6872'7066;   // "fprhello"
 constexpr uint64_t kAnswer = 0x7265'7773'6E61'7066;  // "fpanswer"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 void put_host(char*& to, const std::string& host) {
     std::memcpy(to, host.data(), std::min(host.size(), kHostBytes));
@@ -30,16 +30,6 @@ std::string take_host(const char*& from) {
 
 }  // namespace
 
-void put(char*& to, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) *to++ = char(value >> (8 * i));
-}
-
-uint64_t take(const char*& from, int bytes) {
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; ++i) value |= uint64_t(static_cast<unsigned char>(*from++)) << (8 * i);
-    return value;
-}
-
 uint64_t hash_of(const std::string& run) {
     uint64_t hash = 0xCBF29CE484222325;
     for (const char c : run) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
@@ -53,7 +43,8 @@ std::array<char, kHelloBytes> encode(const Hello& hello) {
     put(to, kVersion, 4);
     put(to, hello.rank, 4);
     put(to, hello.ranks, 4);
-    put(to, uint64_t(hello.port), 4);
+    put(to, uint64_t(hello.port), 2);
+    put(to, uint64_t(hello.link), 2);
     put(to, hello.run, 8);
     put_host(to, hello.host);
     return bytes;
@@ -65,9 +56,10 @@ Read decode(std::span<const char, kHelloBytes> bytes, Hello& hello) {
     if (take(from, 4) != kVersion) return Read::version;
     hello.rank = uint32_t(take(from, 4));
     hello.ranks = uint32_t(take(from, 4));
-    const uint64_t port = take(from, 4);
-    if (port > 0xFFFF) return Read::stranger;
-    hello.port = int(port);
+    hello.port = int(take(from, 2));
+    const uint64_t link = take(from, 2);
+    if (link > uint64_t(Link::control)) return Read::stranger;
+    hello.link = Link(link);
     hello.run = take(from, 8);
     hello.host = take_host(from);
     return Read::hello;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/tcp/message.h"
 #include "kernels/tcp/socket.h"
 
 namespace fp::tcp {
@@ -16,9 +17,13 @@ namespace fp::tcp {
 constexpr size_t kHelloBytes = 88, kAnswerBytes = 16, kPlaceBytes = 80;
 constexpr size_t kHostBytes = 56;  // longer names of hosts are cut
 
+// Which of a pair's two connections this is (tcp.h).
+enum class Link : uint16_t { calls, control };
+
 struct Hello {
     uint32_t rank = 0, ranks = 0;
     int port = 0;  // that it listens at
+    Link link = Link::calls;
     uint64_t run = 0;
     std::string host = {};
     bool operator==(const Hello&) const = default;
@@ -46,9 +51,5 @@ std::vector<Place> decode_places(std::span<const char>);
 
 // A run's words as a number (FNV-1a).
 uint64_t hash_of(const std::string& run);
-
-// Numbers of a message, little-endian.
-void put(char*& to, uint64_t value, int bytes);
-uint64_t take(const char*& from, int bytes);
 
 }  // namespace fp::tcp

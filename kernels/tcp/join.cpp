@@ -45,7 +45,7 @@ public:
             meet_first();
             for (int r = 1; r < s_.rank; ++r) {
                 const Place& there = places_[size_t(r)];
-                peers_[size_t(r)].socket = knock({there.address}, text("rank ", r, " on ", there.host));
+                knock(peers_[size_t(r)], {there.address}, text("rank ", r, " on ", there.host));
             }
             accept_others(s_.rank + 1);
         }
@@ -58,8 +58,8 @@ private:
 
     // Learns from rank 0 where the others listen.
     void meet_first() {
-        Socket& socket = peers_[0].socket;
-        socket = knock(resolve(s_.address, s_.port), "rank 0");
+        const Socket& socket = peers_[0].socket;
+        knock(peers_[0], resolve(s_.address, s_.port), "rank 0");
         std::vector<char> bytes(peers_.size() * kPlaceBytes);
         std::string why;
         FP_REQUIRE(receive_all(socket, bytes.data(), bytes.size(), deadline_, why), Exit::device, "rank 0 at ",
@@ -70,13 +70,15 @@ private:
             if (place.address.is_loopback()) place.address.ip = first.ip;
     }
 
-    // Connects, again and again until the deadline where nobody listens yet, and says who this is.
-    Socket knock(const std::vector<Address>& addresses, const std::string& who) {
+    // Connects, again and again until the deadline where nobody listens yet, and says who this is. The connection for
+    // calls comes last: rank 0 answers on it when all have come with both.
+    void knock(Peer& peer, const std::vector<Address>& addresses, const std::string& who) {
         std::string why = "it has no address";
         for (auto pause = std::chrono::milliseconds(10);; pause = std::min(2 * pause, std::chrono::milliseconds(500))) {
             for (const Address& address : addresses) {
-                Socket socket = connect_to(address, deadline_, why);
-                if (socket.is_open() && introduce(socket, who, why)) return socket;
+                peer.control = introduced(address, Link::control, who, why);
+                if (peer.control.is_open()) peer.socket = introduced(address, Link::calls, who, why);
+                if (peer.socket.is_open()) return;
                 why = text(to_text(address), ": ", why);
             }
             FP_REQUIRE(Clock::now() + pause < deadline_, Exit::device, who, " does not answer within ", s_.join_seconds,
@@ -85,9 +87,17 @@ private:
         }
     }
 
+    Socket introduced(const Address& address, Link link, const std::string& who, std::string& why) {
+        Socket socket = connect_to(address, deadline_, why);
+        if (socket.is_open() && !introduce(socket, link, who, why)) socket.close();
+        return socket;
+    }
+
     // False where the other side closes without an answer: it may be one that is about to end, before the right one.
-    bool introduce(const Socket& socket, const std::string& who, std::string& why) {
-        const auto hello = encode(me_);
+    bool introduce(const Socket& socket, Link link, const std::string& who, std::string& why) {
+        Hello me = me_;
+        me.link = link;
+        const auto hello = encode(me);
         std::array<char, kAnswerBytes> bytes;
         if (!send_all(socket, hello.data(), hello.size(), deadline_, why) ||
             !receive_all(socket, bytes.data(), bytes.size(), deadline_, why))
@@ -103,7 +113,7 @@ private:
     // ---- The side that opens
 
     void accept_others(int from) {
-        missing_ = s_.ranks - from;
+        missing_ = 2 * (s_.ranks - from);
         while (missing_ > 0) {
             const bool room = pending_.size() < kMostPending + peers_.size();
             std::vector<pollfd> fds{{.fd = listener_.fd(), .events = short(room ? POLLIN : 0), .revents = 0}};
@@ -127,7 +137,8 @@ private:
     std::string late(int from) const {
         std::string who;
         for (int r = from; r < s_.ranks; ++r)
-            if (!peers_[size_t(r)].socket.is_open()) who += text(who.empty() ? "" : ", ", r);
+            if (!peers_[size_t(r)].socket.is_open() || !peers_[size_t(r)].control.is_open())
+                who += text(who.empty() ? "" : ", ", r);
         return text("of ", s_.ranks, " ranks these have not come to ", s_.host, ":", me_.port, " within ",
                     s_.join_seconds, " s: ", who, refused_.empty() ? "" : "; refused: " + refused_);
     }
@@ -142,13 +153,12 @@ private:
         const Read read = decode(p.bytes, hello);  // of a part too: a stranger shows at once
         if (p.came >= sizeof(uint64_t) && read == Read::stranger) return refuse(p, "a stranger");
         if (p.came < p.bytes.size()) return;
-        const Answer answer =
-            read == Read::version      ? Answer::version
-            : hello.run != me_.run     ? Answer::run
-            : hello.ranks != me_.ranks ? Answer::ranks
-            : hello.rank < uint32_t(from) || hello.rank >= me_.ranks || peers_[hello.rank].socket.is_open()
-                ? Answer::rank
-                : Answer::welcome;
+        const Answer answer = read == Read::version      ? Answer::version
+                              : hello.run != me_.run     ? Answer::run
+                              : hello.ranks != me_.ranks ? Answer::ranks
+                              : hello.rank < uint32_t(from) || hello.rank >= me_.ranks || link_of(hello).is_open()
+                                  ? Answer::rank
+                                  : Answer::welcome;
         const auto bytes = encode(answer);
         if (answer != Answer::welcome) {
             send_all(p.socket, bytes.data(), bytes.size(), seconds_from_now(0), why);
@@ -156,9 +166,14 @@ private:
         }
         places_[hello.rank] = {.address = peer_of(p.socket), .host = hello.host};
         places_[hello.rank].address.port = hello.port;
-        if (from > 1) welcome(p.socket, "");  // rank 0 waits for all first
-        peers_[hello.rank].socket = std::move(p.socket);
+        if (from > 1 || hello.link == Link::control) welcome(p.socket, "");  // rank 0 waits for all first
+        link_of(hello) = std::move(p.socket);
         --missing_;
+    }
+
+    Socket& link_of(const Hello& hello) {
+        Peer& peer = peers_[hello.rank];
+        return hello.link == Link::control ? peer.control : peer.socket;
     }
 
     void refuse(Pending& p, std::string_view what) {

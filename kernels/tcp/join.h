@@ -10,7 +10,7 @@
 namespace fp::tcp {
 
 struct Peer {
-    Socket socket;  // not open: this rank itself
+    Socket socket, control;  // for calls, and the other one (tcp.h); not open: this rank itself
     std::string host;
 };
 

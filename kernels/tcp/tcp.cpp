@@ -12,115 +12,111 @@
 #include <vector>
 
 #include "kernels/error.h"
-#include "kernels/tcp/hello.h"
+#include "kernels/tcp/control.h"
 #include "kernels/tcp/join.h"
+#include "kernels/tcp/message.h"
 
 namespace fp::tcp {
 namespace {
-
-constexpr uint32_t kMessage = 0x6D72'7066;  // "fprm"
-constexpr size_t kHeaderBytes = 24;
-
-// A farewell ends the connection: instead of a call's number and bytes it has the rank that has gone, and 1 where that one
-// says itself that it has failed.
-enum class Kind : uint32_t { all_to_all, all_gather, broadcast, farewell };
-std::string name_of(uint64_t kind) {
-    switch (kind) {
-        case uint64_t(Kind::all_to_all):
-            return "all_to_all";
-        case uint64_t(Kind::all_gather):
-            return "all_gather";
-        case uint64_t(Kind::broadcast):
-            return "broadcast";
-    }
-    return "no call";
-}
 
 struct Mesh {
     TcpSettings settings;
     std::vector<Peer> peers;
     uint64_t calls = 0;
-    std::atomic<bool> aborted{false}, in_call{false};
-    std::mutex mutex;       // of `lost`
-    std::string lost = {};  // the rank whose end has ended this one's calls
+    std::atomic<bool> aborted{false};
+    std::mutex mutex;          // of what follows
+    std::string lost = {};     // the rank whose end has ended this one's calls
+    std::vector<Heard> heard;  // on each peer's control connection; the first that is not nothing stays
 
     std::string who(int r) const { return text("rank ", r, " on ", peers[size_t(r)].host); }
+    Heard known_of(int r) {
+        const std::lock_guard lock(mutex);
+        return heard[size_t(r)];
+    }
+    Heard hear_of(int r) {
+        const std::lock_guard lock(mutex);
+        Heard& of = heard[size_t(r)];
+        if (of.is == Heard::Is::nothing) of = hear(peers[size_t(r)].control, settings.ranks);
+        return of;
+    }
+    void bid_farewell(const Farewell& farewell) const {
+        for (const Peer& peer : peers) say(peer.control, farewell);
+    }
 };
-
-std::array<char, kHeaderBytes> header_of(Kind kind, uint64_t number, uint64_t bytes) {
-    std::array<char, kHeaderBytes> header;
-    char* to = header.data();
-    put(to, kMessage, 4);
-    put(to, uint64_t(kind), 4);
-    put(to, number, 8);
-    put(to, bytes, 8);
-    return header;
-}
-
-// Tells a peer which rank has gone, where it can take it at once.
-void say_farewell(const Mesh& mesh, size_t to, int gone, bool failed) {
-    if (!mesh.peers[to].socket.is_open()) return;
-    const auto header = header_of(Kind::farewell, uint64_t(gone), failed ? 1 : 0);
-    std::string unheard;
-    send_some(mesh.peers[to].socket, header.data(), header.size(), false, unheard);
-}
 
 void shut_down(const Mesh& mesh) {
     for (const Peer& peer : mesh.peers)
-        if (peer.socket.is_open()) ::shutdown(peer.socket.fd(), SHUT_RDWR);
+        for (const Socket* s : {&peer.socket, &peer.control})
+            if (s->is_open()) ::shutdown(s->fd(), SHUT_RDWR);
 }
 
-// What goes to a peer and comes from it in one call: a header and `bytes` each. Null: nothing.
+std::string words_of(const Mesh& mesh, const Farewell& farewell) {
+    return text(mesh.who(int(farewell.rank)), farewell.end == End::failed ? " has failed" : " has gone");
+}
+
+// What goes to a peer and comes from it in one call: a message and `bytes` each. Null: nothing.
 struct Transfer {
     const char* send = nullptr;
     char* receive = nullptr;
-    std::array<char, kHeaderBytes> out, in;
-    size_t sent = 0, received = 0;  // of header and bytes
+    std::array<char, kMessageBytes> out, in;
+    size_t sent = 0, received = 0;  // of message and bytes
 };
 
 class Call {
 public:
-    Call(Mesh& mesh, Kind kind, size_t bytes) : mesh_(mesh), kind_(kind), bytes_(bytes), transfers_(mesh.peers.size()) {
-        mesh.in_call = true;
-        const auto header = header_of(kind, ++mesh.calls, bytes);
-        for (Transfer& t : transfers_) t.out = header;
+    Call(Mesh& mesh, Kind kind, size_t bytes)
+        : mesh_(mesh), message_{.kind = kind, .number = ++mesh.calls, .bytes = bytes}, transfers_(mesh.peers.size()) {
+        const auto out = encode(message_);
+        for (Transfer& t : transfers_) t.out = out;
     }
-    ~Call() { mesh_.in_call = false; }
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
 
     Transfer& with(int rank) { return transfers_[size_t(rank)]; }
 
-    // Moves all that there is to move, whichever peer is ready first.
+    // Moves all that there is to move, whichever peer is ready first, and listens to all peers meanwhile: where one of
+    // them has ended, this call or the next cannot be completed.
     void run() {
         if (mesh_.aborted) end("");
+        const size_t ranks = transfers_.size();
+        std::vector<pollfd> fds(2 * ranks);  // of each rank: its connection for calls, and for control
         Deadline limit = seconds_from_now(mesh_.settings.seconds);
-        for (;;) {
-            std::vector<pollfd> fds;
-            std::vector<int> ranks;
-            for (int r = 0; r < int(transfers_.size()); ++r) {
-                const short events = short((sends(r) ? POLLOUT : 0) | (receives(r) ? POLLIN : 0));
-                if (events == 0) continue;
-                fds.push_back({.fd = mesh_.peers[size_t(r)].socket.fd(), .events = events, .revents = 0});
-                ranks.push_back(r);
-            }
-            if (fds.empty()) return;
+        while (prepare(fds)) {
             const int ready = ::poll(fds.data(), nfds_t(fds.size()), milliseconds_until(limit));
             if (ready < 0 && errno != EINTR) end(text("poll: ", std::strerror(errno)));
+            if (ready == 0) end(not_in_time());
+            if (ready < 0) continue;
             bool moved = false;
-            for (size_t i = 0; ready > 0 && i < fds.size(); ++i)
-                if (fds[i].revents != 0) moved = move(ranks[i]) || moved;
-            if (moved)
-                limit = seconds_from_now(mesh_.settings.seconds);
-            else if (ready == 0)
-                end(awaited());
+            for (size_t r = 0; r < ranks; ++r)
+                if (fds[2 * r].revents != 0) moved = move(int(r)) || moved;
+            if (moved) limit = seconds_from_now(mesh_.settings.seconds);
+            for (size_t r = 0; r < ranks && awaits_any(); ++r)
+                if (fds[2 * r + 1].revents != 0) heed(int(r));
         }
     }
 
 private:
-    size_t whole() const { return kHeaderBytes + bytes_; }
+    size_t whole() const { return kMessageBytes + message_.bytes; }
     bool sends(int r) const { return transfers_[size_t(r)].send && transfers_[size_t(r)].sent < whole(); }
     bool receives(int r) const { return transfers_[size_t(r)].receive && transfers_[size_t(r)].received < whole(); }
+    bool awaits(int r) const { return sends(r) || receives(r); }
+    bool awaits_any() const {
+        for (int r = 0; r < int(transfers_.size()); ++r)
+            if (awaits(r)) return true;
+        return false;
+    }
+
+    // What to wait for, if anything.
+    bool prepare(std::vector<pollfd>& fds) {
+        if (!awaits_any()) return false;
+        for (int r = 0; r < int(transfers_.size()); ++r) {
+            const Peer& peer = mesh_.peers[size_t(r)];
+            const bool silent = mesh_.known_of(r).is == Heard::Is::nothing;
+            if (!silent) heed(r);
+            const short events = short((sends(r) ? POLLOUT : 0) | (receives(r) ? POLLIN : 0));
+            fds[2 * size_t(r)] = {.fd = events ? peer.socket.fd() : -1, .events = events, .revents = 0};
+            fds[2 * size_t(r) + 1] = {.fd = silent ? peer.control.fd() : -1, .events = POLLIN, .revents = 0};
+        }
+        return true;
+    }
 
     // As much as can be moved now; whether anything was.
     bool move(int r) {
@@ -130,18 +126,18 @@ private:
         bool moved = false;
         std::ptrdiff_t n = 1;
         for (; receives(r) && n > 0; moved = moved || n > 0) {
-            const bool header = t.received < kHeaderBytes;
-            n = header ? receive_some(socket, t.in.data() + t.received, kHeaderBytes - t.received, why)
-                       : receive_some(socket, t.receive + (t.received - kHeaderBytes), whole() - t.received, why);
-            if (n < 0) end(text(mesh_.who(r), " ", why), r);
+            const bool front = t.received < kMessageBytes;
+            n = front ? receive_some(socket, t.in.data() + t.received, kMessageBytes - t.received, why)
+                      : receive_some(socket, t.receive + (t.received - kMessageBytes), whole() - t.received, why);
+            if (n < 0) gone(r, why);
             t.received += size_t(n);
-            if (header && t.received == kHeaderBytes) check(r);
+            if (front && t.received == kMessageBytes) check(r);
         }
         for (n = 1; sends(r) && n > 0; moved = moved || n > 0) {
-            n = t.sent < kHeaderBytes
-                    ? send_some(socket, t.out.data() + t.sent, kHeaderBytes - t.sent, true, why)
-                    : send_some(socket, t.send + (t.sent - kHeaderBytes), whole() - t.sent, false, why);
-            if (n < 0) end(text(mesh_.who(r), " ", why), r);
+            n = t.sent < kMessageBytes
+                    ? send_some(socket, t.out.data() + t.sent, kMessageBytes - t.sent, true, why)
+                    : send_some(socket, t.send + (t.sent - kMessageBytes), whole() - t.sent, false, why);
+            if (n < 0) gone(r, why);
             t.sent += size_t(n);
         }
         return moved;
@@ -149,41 +145,54 @@ private:
 
     // Ranks that have lost step with each other must not take one another's numbers.
     void check(int r) {
-        const char* from = transfers_[size_t(r)].in.data();
-        const uint64_t magic = take(from, 4), kind = take(from, 4), number = take(from, 8), bytes = take(from, 8);
-        if (magic == kMessage && kind == uint64_t(kind_) && number == mesh_.calls && bytes == bytes_) return;
-        if (magic == kMessage && kind == uint64_t(Kind::farewell) && number < transfers_.size())
-            end(text(mesh_.who(int(number)), bytes == 1 ? " has failed" : " has gone"), int(number));
-        if (magic != kMessage) end(text(mesh_.who(r), " sends what is no message"));
-        end(text(mesh_.who(r), " is at call ", number, ", ", name_of(kind), " of ", bytes,
-                 " bytes, and this rank sends ", bytes_));
+        Message theirs;
+        if (!decode(transfers_[size_t(r)].in, theirs)) end(text(mesh_.who(r), " sends what is no message"));
+        if (theirs != message_)
+            end(text(mesh_.who(r), " is at call ", theirs.number, ", ", name_of(theirs.kind), " of ", theirs.bytes,
+                     " bytes, and this rank sends ", message_.bytes));
     }
 
-    std::string awaited() const {
+    // Ends the call where the control connection of rank r says that there is no more to come of it.
+    void heed(int r) {
+        const Heard heard = mesh_.hear_of(r);
+        if (heard.is == Heard::Is::farewell && heard.farewell.end != End::left)
+            end(words_of(mesh_, heard.farewell), int(heard.farewell.rank));
+        if (heard.is == Heard::Is::lost) end(text(mesh_.who(r), " is lost: ", heard.why), r);
+        // What it has sent before may still be on its way: then the other connection ends where nothing more comes.
+        if (heard.is == Heard::Is::closed && !awaits(r)) end(text(mesh_.who(r), " has closed its connection"), r);
+    }
+
+    // Rank r's connection for calls has ended. Its farewell says which rank was the first, and may come a little later.
+    [[noreturn]] void gone(int r, const std::string& why) {
+        pollfd control{.fd = mesh_.peers[size_t(r)].control.fd(), .events = POLLIN, .revents = 0};
+        if (!mesh_.aborted && ::poll(&control, 1, 1000) > 0) heed(r);
+        end(text(mesh_.who(r), " ", why), r);
+    }
+
+    std::string not_in_time() const {
         std::string all;
         for (int r = 0; r < int(transfers_.size()); ++r)
-            if (sends(r) || receives(r)) all += text(all.empty() ? "" : ", ", mesh_.who(r));
+            if (awaits(r)) all += text(all.empty() ? "" : ", ", mesh_.who(r));
         return text("nothing has come or gone for ", mesh_.settings.seconds, " s (FAIRPRUNE_TIMEOUT); awaited: ", all);
     }
-    // A rank whose call has failed is of no use to the others: they are told, and the connections closed. `gone`: the rank
-    // by which it has failed; -1: none.
-    [[noreturn]] void end(const std::string& why, int gone = -1) {
+
+    // A rank whose call has failed is of no use to the others: they are told, and the connections closed. `first`: the
+    // rank by which it has failed; -1: none.
+    [[noreturn]] void end(const std::string& why, int first = -1) {
         const bool aborted = mesh_.aborted.exchange(true);
         if (!aborted) {
             const std::lock_guard lock(mesh_.mutex);
-            if (gone >= 0) mesh_.lost = why;
-            for (size_t r = 0; r < transfers_.size(); ++r)  // not in the middle of a message
-                if (transfers_[r].sent == 0 || transfers_[r].sent == whole())
-                    say_farewell(mesh_, r, gone >= 0 ? gone : mesh_.settings.rank, gone < 0);
+            if (first >= 0) mesh_.lost = why;
+            mesh_.bid_farewell({.rank = uint32_t(first >= 0 ? first : mesh_.settings.rank),
+                                .end = first < 0 ? End::failed : End::gone});
         }
         shut_down(mesh_);
-        fail_with(Exit::device, name_of(uint64_t(kind_)), ", call ", mesh_.calls, ": ",
+        fail_with(Exit::device, name_of(message_.kind), ", call ", message_.number, ": ",
                   aborted ? "ended by this process" : why);
     }
 
     Mesh& mesh_;
-    Kind kind_;
-    size_t bytes_;
+    Message message_;
     std::vector<Transfer> transfers_;
 };
 
@@ -231,30 +240,29 @@ void broadcast(void* state, void* data, size_t bytes, int from, Stream) {
 // From any thread: a call in progress wakes up and fails.
 void abort(void* state) {
     Mesh& mesh = of(state);
-    if (!mesh.aborted.exchange(true) && !mesh.in_call)
-        for (size_t r = 0; r < mesh.peers.size(); ++r) say_farewell(mesh, r, mesh.settings.rank, true);
+    if (!mesh.aborted.exchange(true)) mesh.bid_farewell({.rank = uint32_t(mesh.settings.rank), .end = End::failed});
     shut_down(mesh);
 }
 
-// A rank closes its connections when it has ended.
 std::string lost(void* state) {
     Mesh& mesh = of(state);
     if (mesh.aborted) {
         const std::lock_guard lock(mesh.mutex);
         return mesh.lost;
     }
-    std::vector<pollfd> fds;
-    std::vector<int> ranks;
-    for (int r = 0; r < int(mesh.peers.size()); ++r) {
-        const Socket& socket = mesh.peers[size_t(r)].socket;
-        if (!socket.is_open()) continue;
-        fds.push_back({.fd = socket.fd(), .events = POLLRDHUP, .revents = 0});
-        ranks.push_back(r);
+    for (int r = 0; r < mesh.settings.ranks; ++r) {
+        if (r == mesh.settings.rank) continue;
+        const Heard heard = mesh.hear_of(r);
+        if (heard.is == Heard::Is::farewell && heard.farewell.end != End::left) return words_of(mesh, heard.farewell);
+        if (heard.is == Heard::Is::lost) return text(mesh.who(r), " is lost: ", heard.why);
+        if (heard.is == Heard::Is::closed) return text(mesh.who(r), " has closed its connection");
     }
-    if (::poll(fds.data(), nfds_t(fds.size()), 0) <= 0) return "";
-    for (size_t i = 0; i < fds.size(); ++i)
-        if (fds[i].revents != 0) return text(mesh.who(ranks[i]), " has closed its connection");
     return "";
+}
+
+void close(void* state) {
+    const std::unique_ptr<Mesh> mesh(&of(state));
+    mesh->bid_farewell({.rank = uint32_t(mesh->settings.rank), .end = End::left});
 }
 
 }  // namespace
@@ -266,6 +274,7 @@ Collectives open_tcp(const TcpSettings& settings) {
     auto mesh = std::make_unique<tcp::Mesh>();
     mesh->settings = settings;
     mesh->peers = tcp::join(settings);
+    mesh->heard.resize(mesh->peers.size());
     return {.name = "tcp",
             .state = mesh.release(),
             .all_to_all = tcp::all_to_all,
@@ -273,7 +282,7 @@ Collectives open_tcp(const TcpSettings& settings) {
             .broadcast = tcp::broadcast,
             .abort = tcp::abort,
             .lost = tcp::lost,
-            .close = [](void* state) { delete static_cast<tcp::Mesh*>(state); }};
+            .close = tcp::close};
 }
 
 }  // namespace fp

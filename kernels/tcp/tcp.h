@@ -1,20 +1,29 @@
-// Exchanges over TCP: a connection between each pair of ranks. Built in always, for hosts without MPI.
+// Exchanges over TCP. Built in always, for hosts without MPI.
 //
 // Joining. Rank 0 listens at `port` of `address`; every other rank listens at a free port, connects to rank 0 and says who
 // it is. Once all have come, rank 0 tells each where the others listen, and they connect to one another. Then nobody
 // listens any more. The network is trusted: ranks are told from strangers, not from enemies, and nothing is encrypted.
 // Where `address` is localhost or 127.0.0.1, ranks listen on the loopback interface alone.
 //
-// On the wire (hello.h, tcp.cpp), all numbers little-endian:
-//   hello     88 bytes   magic, version, rank, ranks, port that it listens at, hash of the run, host's name
-//   answer    16 bytes   magic, 0 or why it is refused; rank 0 adds 80 bytes per rank: address, port, host's name
-//   message   24 bytes   magic, kind of call, number of the call, bytes that follow; then these. Or a farewell, the last
-//                        one: magic, its kind, the rank that has gone, whether it says so itself
+// Each pair of ranks has two connections. One is for calls. The other, for control, stays silent: its keep-alive probes
+// are answered by the other host's system, whatever the program there does, and a rank that ends says farewell on it,
+// even in the middle of a call. A rank in a call listens to all others.
+//
+// On the wire (hello.h, message.h), all numbers little-endian:
+//   hello     88 bytes   magic, version, rank, ranks, port that it listens at, which connection, hash of the run, host's name
+//   answer    16 bytes   magic, 0 or why it is refused; for calls rank 0 adds 80 bytes per rank: address, port, host's name
+//   message   24 bytes   magic, kind of call, number of the call, bytes that follow; then these
+//   farewell  16 bytes   magic, the rank that was the first to end, and how
 // Nothing is allocated by a size from the wire: a message of another size than this rank expects is an error.
 //
-// Time limits. 60 s to join; 10 s for a hello; in a call, `seconds` without a byte from anyone. A rank that ends closes its
-// connections, which the others notice at once, and tell one another which rank it was; a host that vanishes is noticed within 10 s by a rank that only waits for
-// it (keep-alive), and by the limit otherwise. One call at a time, from any thread.
+// A call ends with an error that names the rank:
+//   - at once where another rank's process ends, however: its system closes its connections;
+//   - within 7 s of the last sign of life where its host vanishes or the link to it is cut (socket.cpp, prepare), and
+//     where it is another rank that has lost it, by that one's farewell;
+//   - when `seconds` pass without a byte from anyone. This alone bounds a rank that computes, or is stopped (SIGSTOP, a
+//     debugger): its host answers, so it is not taken for lost.
+// A rank that makes no call notices at its next one. Other limits: 60 s to join, 10 s for a hello. One call at a time,
+// from any thread.
 #pragma once
 
 #include <string>

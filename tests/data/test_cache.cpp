@@ -217,11 +217,12 @@ TEST_F(DatasetImagesTest, AHarmedCacheFileIsMadeAnew) {
 
 TEST_F(DatasetImagesTest, WhatAKilledProcessWasWritingIsRemoved) {
     fs::create_directory(folder / "cache");
-    for (const char* name : {"cache/images-0.cache.tmp.1", "cache/report.csv.tmp.1"})
-        std::ofstream(folder / name) << "part";
+    const fs::path ours = temporary_beside(folder / "cache/images-0.cache"),
+                   other = temporary_beside(folder / "cache/report.csv");
+    for (const fs::path& path : {ours, other}) std::ofstream(path) << "part";
     DatasetImages(data, {.image_size = 16, .cache = folder / "cache"});
-    EXPECT_FALSE(fs::exists(folder / "cache/images-0.cache.tmp.1"));
-    EXPECT_TRUE(fs::exists(folder / "cache/report.csv.tmp.1")) << "of another program";
+    EXPECT_FALSE(fs::exists(ours));
+    EXPECT_TRUE(fs::exists(other)) << "of another program";
 }
 
 // Of ranks that see one folder the first writes; the first rank of a host that has a folder of its own writes that.

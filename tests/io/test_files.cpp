@@ -1,5 +1,6 @@
 #include "engine/io/files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <cerrno>
 #include <fstream>
 #include <optional>
+#include <set>
 
 #include "engine/io/hash.h"
 #include "tests/broken_disk.h"
@@ -134,22 +136,55 @@ TEST(Files, a_folder_that_cannot_be_flushed_is_an_error) {
         Exit::data, [&] { write_file(folder / "a", "text"); }, folder.path().native());
 }
 
-TEST(Files, stale_temporaries_are_removed_and_nothing_else) {
+// What a process of another host, which sees the same folder, calls a temporary of `path`.
+fs::path temporary_elsewhere(const fs::path& path) {
+    std::string name = temporary_beside(path);
+    name[name.size() - 18] ^= 1;  // the last character of the host's name
+    return name;
+}
+
+TEST(Files, a_temporary_has_a_name_of_its_own) {
+    std::set<std::string> names;
+    for (int i = 0; i < 100; ++i) names.insert(temporary_beside("folder/a.json"));
+    EXPECT_EQ(names.size(), 100u);
+    EXPECT_THAT(*names.begin(), ::testing::MatchesRegex("folder/a[.]json[.]tmp[.][-_A-Za-z0-9]+[.][0-9a-f]+"));
+}
+
+// Two hosts write the same file at once: each its own part, of which the last to be put in place stays.
+TEST(Files, two_writers_of_a_file_do_not_mix) {
     const TemporaryFolder folder;
-    for (const char* name : {"a.tmp.123", "b.safetensors.tmp.9", "a.tmp", "a.tmp.", "a.tmp.x1", "tmp.1"})
-        std::ofstream(folder / name) << "part";
+    AtomicFile first(folder / "a"), second(folder / "a");
+    first.write("first");
+    second.write("second");
+    first.commit();
+    EXPECT_EQ(read_file(folder / "a", kMuch), "first");
+    second.commit();
+    EXPECT_EQ(read_file(folder / "a", kMuch), "second");
+    EXPECT_EQ(count_files(folder.path()), 1);
+}
+
+TEST(Files, stale_temporaries_of_this_host_are_removed_and_nothing_else) {
+    const TemporaryFolder folder;
+    const fs::path stale[] = {temporary_beside(folder / "a"), temporary_beside(folder / "b.safetensors")};
+    const std::string whole = temporary_beside(folder / "c");
+    const std::string others[] = {
+        temporary_elsewhere(folder / "a"),       whole + "0",          whole.substr(0, whole.size() - 1),
+        whole.substr(0, whole.size() - 1) + "g", folder / "a.tmp.123", folder / "a.tmp"};
+    for (const fs::path& path : stale) std::ofstream(path) << "part";
+    for (const std::string& path : others) std::ofstream(path) << "part";
     EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
-    EXPECT_EQ(count_files(folder.path()), 4);
-    EXPECT_FALSE(fs::exists(folder / "a.tmp.123"));
+    EXPECT_EQ(count_files(folder.path()), 6);
+    for (const std::string& path : others) EXPECT_TRUE(fs::exists(path)) << path;
 }
 
 TEST(Files, only_temporaries_of_a_name_that_nobody_writes_are_removed) {
     const TemporaryFolder folder;
-    for (const char* name : {"a.cache.tmp.123", "a.tmp.123"}) std::ofstream(folder / name) << "part";
+    const fs::path of_cache = temporary_beside(folder / "a.cache");
+    for (const fs::path& path : {of_cache, temporary_beside(folder / "a")}) std::ofstream(path) << "part";
     const AtomicFile file(folder / "b.cache");
     EXPECT_EQ(remove_stale_temporaries(folder.path(), Exit::data, ".cache"), 1);
     EXPECT_EQ(count_files(folder.path()), 2);
-    EXPECT_FALSE(fs::exists(folder / "a.cache.tmp.123"));
+    EXPECT_FALSE(fs::exists(of_cache));
 }
 
 TEST(Files, those_that_are_being_written_are_known_to_a_handler_of_signals) {
@@ -164,7 +199,7 @@ TEST(Files, those_that_are_being_written_are_known_to_a_handler_of_signals) {
         remove_open_temporaries();
         EXPECT_EQ(count_files(folder.path()), 1);
     }
-    std::ofstream(folder / ("a.tmp." + std::to_string(getpid()))) << "of nobody";
+    std::ofstream(temporary_beside(folder / "a")) << "of nobody";
     remove_open_temporaries();
     EXPECT_EQ(count_files(folder.path()), 2);
 }

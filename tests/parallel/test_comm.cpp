@@ -95,17 +95,15 @@ TEST(Comm, ReducesInDoubleWhereParametersAreDouble) {
     });
 }
 
-TEST(Comm, GathersAndBroadcastsMemory) {
+TEST(Comm, GathersMemory) {
     for (const Kernels* k : {&cpu(), &as_device()})
         run_ranks(3, [&](const Comm& comm) {
             const char mine[2] = {char('a' + comm.rank()), '.'};
             char all[7] = "......";
             comm.gather(*k, mine, all, 2, {});
             EXPECT_STREQ(all, "a.b.c.");
-            char word[4] = {char('x' + comm.rank()), 'y', 'z', 0};
-            comm.broadcast(*k, word, 2, {});
-            EXPECT_STREQ(word, "xyz");
-            comm.broadcast(*k, word, 0, {});
+            comm.gather(*k, mine, all, 0, {});
+            EXPECT_STREQ(all, "a.b.c.");
         });
 }
 
@@ -125,14 +123,11 @@ TEST(Comm, TheDevicesLibraryMovesTheDevicesMemory) {
         const Comm devices(hosts.numbered(), refused(), me.collectives());
         for (const int64_t count : {1, 12, 1000}) expect_reduce(as_device(), devices, count);
         const float mine = float(hosts.rank());
-        float all[ranks] = {-1, -1, -1}, first = mine;
+        float all[ranks] = {-1, -1, -1};
         devices.gather(as_device(), &mine, all, sizeof mine, {});
         EXPECT_THAT(all, ::testing::ElementsAre(0, 1, 2));
-        devices.broadcast(as_device(), &first, sizeof first, {});
-        EXPECT_EQ(first, 0);
         EXPECT_THROW(devices.wait_for_all(), Error);  // the host's values go by the host's library
-        float value = 1;
-        EXPECT_THROW(devices.broadcast(cpu(), &value, sizeof value, {}), Error);
+        EXPECT_THROW(devices.gather(cpu(), &mine, all, sizeof mine, {}), Error);
     });
 }
 
@@ -142,6 +137,10 @@ TEST(Comm, GathersValuesOfAnyLength) {
         ASSERT_EQ(all.size(), 4u);
         for (size_t r = 0; r < 4; ++r) EXPECT_EQ(all[r], std::string(r * 1000, char('0' + r)));
         EXPECT_EQ(comm.gather(""), (std::vector<std::string>(4)));
+        for (const size_t length : {247, 248, 249, 500}) {  // about what goes in one exchange
+            const auto each = comm.gather(std::string(comm.rank() == 2 ? length : 3, char('0' + comm.rank())));
+            for (size_t r = 0; r < 4; ++r) EXPECT_EQ(each[r], std::string(r == 2 ? length : 3, char('0' + r)));
+        }
         EXPECT_EQ(comm.gather(std::string("a\0b", 3))[2], std::string("a\0b", 3));
         EXPECT_EQ(comm.from_first("from rank " + std::to_string(comm.rank())), "from rank 0");
         EXPECT_EQ(comm.from_first(comm.first() ? "" : "not empty"), "");
@@ -173,7 +172,6 @@ TEST(Comm, AloneNeedsNoLibrary) {
     float value = 3, copy = 0;
     EXPECT_EQ(comm.reduce_bytes(cpu(), 1), 0u);
     comm.reduce(cpu(), reinterpret_cast<par*>(&value), 1, nullptr, {});
-    comm.broadcast(cpu(), &value, sizeof value, {});
     comm.gather(cpu(), &value, &copy, sizeof value, {});
     EXPECT_EQ(value, 3);
     EXPECT_EQ(copy, 3);

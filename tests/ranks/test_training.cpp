@@ -1,7 +1,11 @@
 // N ranks have the bits of one rank with --accumulate N.
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
 
 #include "engine/core/elements.h"
 #include "tests/ranks/ranked_training.h"
@@ -120,6 +124,42 @@ TEST(RankedTraining, batches_without_a_readable_image_are_no_part_of_a_step) {
         leave_out(data, [](int64_t sample) { return sample % 3 != 0; });
     };
     expect_equal_to_accumulated(2, c);
+}
+
+// Each rank meets other damaged images while it trains; all know all of them once they have judged the epoch together.
+TEST(RankedTraining, bad_images_of_each_rank_are_known_to_all) {
+    TrainingCase c;
+    c.settings.epochs = 1;
+    c.settings.skip_bad = true;
+    std::array<std::shared_ptr<UnreadableImages>, 2> known;
+    std::array<std::set<int64_t>, 2> met;  // while training
+    std::mutex mutex;
+    c.change = [&](int rank, FitOptions&, ImageData& data, Network&) {
+        known[size_t(rank)] = data.unreadable;
+        std::set<int64_t> bad;
+        for (const int64_t sample : members(data.set, Split::train))
+            if (sample % 4 == 0) bad.insert(sample);
+        data.source = [&, rank, bad, read = data.source, images = data.unreadable](int64_t sample, const View& view,
+                                                                                   int side, uint8_t* rgb) {
+            if (!bad.contains(sample)) return read(sample, view, side, rgb);
+            images->add(sample, text("image ", sample, " is bad"));
+            const std::lock_guard lock(mutex);
+            met[size_t(rank)].insert(sample);
+            fail_with(Exit::data, "image ", sample, " is bad");
+        };
+    };
+    train_on(2, c);
+    std::set<int64_t> all;
+    for (const auto& of_rank : met) {
+        EXPECT_FALSE(of_rank.empty());
+        all.insert(of_rank.begin(), of_rank.end());
+    }
+    EXPECT_EQ(all.size(), met[0].size() + met[1].size()) << "each image is of one rank";
+    for (const auto& images : known) {
+        std::set<int64_t> named;
+        for (const auto& [sample, reason] : images->reasons()) named.insert(sample);
+        EXPECT_EQ(named, all);
+    }
 }
 
 // Rank 1 is asked to stop, in the middle of an epoch; all do after the same step, and go on from there.

@@ -113,7 +113,7 @@ TEST(RunFolder, a_damaged_note_of_the_environment_keeps_no_run_from_going_on) {
 TEST(RunFolder, files_that_a_killed_process_was_writing_are_removed) {
     const TemporaryFolder folder;
     fs::create_directory(folder / "scores");
-    const fs::path files[] = {folder / "config.toml.tmp.99999", folder / "scores" / "x.json.tmp.99999"};
+    const fs::path files[] = {temporary_beside(folder / "config.toml"), temporary_beside(folder / "scores" / "x.json")};
     for (const fs::path& file : files) write_file(file, "");
     const RunFolder run(folder.path(), IfRunIsThere::resume);
     for (const fs::path& file : files) EXPECT_FALSE(fs::exists(file)) << file;

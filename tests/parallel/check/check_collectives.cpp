@@ -2,16 +2,18 @@
 //   torchrun --nproc-per-node 2 --no-python build/bin/check_collectives
 //   mpirun -n 2 build/bin/check_collectives
 //
-//   check_collectives          says how many ranks agree; 1 or an Error's code where they do not
-//   check_collectives die R    rank R is killed (SIGKILL) while the others wait for it
-//   check_collectives fail R   rank R fails, and ends the others
-//   check_collectives hang R   rank R stays away from a call
+//   check_collectives              says how many ranks agree; 1 or an Error's code where they do not
+//   check_collectives die R        rank R is killed (SIGKILL) while the others wait for it
+//   check_collectives fail R       rank R fails, and ends the others
+//   check_collectives late R S M   rank R comes S seconds late to an exchange of M million bytes with each other rank
+//   check_collectives loop M       ranks exchange M million bytes, for ever
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "engine/parallel/ranks.h"
 #include "kernels/error.h"
@@ -19,14 +21,23 @@
 
 namespace {
 
-void run(int argc, char** argv) {
+void exchange(const fp::Comm& comm, size_t bytes) {
+    std::vector<char> sent(bytes * size_t(comm.ranks())), received(sent.size());
+    comm.exchange(fp::kernels(fp::Backend::cpu), sent.data(), received.data(), bytes, {});
+}
+
+void run(const std::vector<std::string_view>& words) {
     const fp::Comm& comm = fp::join_ranks(fp::ranks_of_launcher());
-    const std::string_view what = argc > 2 ? argv[1] : "";
-    const bool chosen = argc > 2 && comm.rank() == std::atoi(argv[2]);
+    const auto number = [&](size_t i) { return words.size() > i ? std::atoi(words[i].data()) : 0; };
+    const std::string_view what = words.empty() ? "" : words[0];
+    const bool chosen = words.size() > 1 && comm.rank() == number(1);
     fp::testing::check_collectives(comm, 17 << 20);
+    if (what == "late" || what == "loop") std::cerr << "joined\n" << std::flush;
     if (chosen && what == "die") std::raise(SIGKILL);
     if (chosen && what == "fail") fp::fail_with(fp::Exit::data, "this rank fails");
-    if (chosen && what == "hang") std::this_thread::sleep_for(std::chrono::seconds(60));
+    if (chosen && what == "late") std::this_thread::sleep_for(std::chrono::seconds(number(2)));
+    if (what == "late") exchange(comm, size_t(number(3)) * 1'000'000);
+    while (what == "loop") exchange(comm, size_t(number(1)) * 1'000'000);
     comm.wait_for_all();
     if (comm.first()) std::cout << comm.ranks() << " ranks agree, " << comm.numbered().local_ranks << " on this host\n";
     fp::leave_ranks();
@@ -36,7 +47,7 @@ void run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     try {
-        run(argc, argv);
+        run({argv + 1, argv + argc});
         return 0;
     } catch (const fp::Error& error) {
         std::cerr << fp::text(name(fp::world().numbered()), ": check_collectives: ", error.what(), "\n") << std::flush;

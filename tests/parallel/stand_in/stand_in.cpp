@@ -255,19 +255,6 @@ ncclResult_t ncclAllGather(
     return ncclInProgress;
 }
 
-ncclResult_t ncclBroadcast(
-    const void* from, void* to, size_t count, ncclDataType_t, int root, ncclComm_t comm, cudaStream_t stream) {
-    note(comm->rank, fp::text("Broadcast ", count, " from ", root));
-    std::vector<Message> messages;
-    for (int r = 0; r < comm->world->ranks; ++r)
-        if (comm->rank == root && r != root)
-            messages.push_back({.sends = true, .from = from, .to = nullptr, .bytes = count, .peer = r});
-    if (comm->rank != root)
-        messages.push_back({.sends = false, .from = nullptr, .to = to, .bytes = count, .peer = root});
-    queue(comm, stream, messages);
-    return ncclInProgress;
-}
-
 namespace fp::testing::stand_in {
 
 Stream open_stream() { return {new CUstream_st}; }
