@@ -23,8 +23,7 @@ std::string why_not_faster(const LayerCost& dense, const TimedRow& row, const Ke
                                 ? fmt::format("blocks of {0}, --round-to {0} fills them", block)
                             : row.memory ? "memory bounds it"
                                          : "fixed costs dominate at this size";
-    return fmt::format("  {:.2f}x the multiply-adds, {:.2f}x the time [{:.2f}, {:.2f}]: {}\n", wanted,
-                       row.against_first.value, row.against_first.low, row.against_first.high, why);
+    return fmt::format("  {:.2f}x the work, {:.2f}x the time: {}\n", wanted, row.against_first.value, why);
 }
 
 // More than the roof is no speed but a limit of what was measured.
@@ -33,8 +32,8 @@ std::string why_above_the_roof(const TimedRow& row) {
     return fmt::format("  {:.0f} % of the roof [{:.0f}, {:.0f}]: {}\n", 100 * row.of_roof.value, 100 * row.of_roof.low,
                        100 * row.of_roof.high,
                        row.of_roof.low <= 1 ? "within its noise"
-                       : row.memory         ? "the maps were in a nearer cache than the roof's"
-                                            : "this product runs faster than the roof's matrix product");
+                       : row.memory         ? "the maps were in a nearer cache"
+                                            : "faster than the roof's matrix product");
 }
 
 constexpr auto kRow = "{:<18}{:>10}{:>7}{:>7}{:>7}{:>8}{:>5}{:>6}{:>5}{:>7}\n";
@@ -114,7 +113,7 @@ std::string timing_row(const Measured& m, size_t model) {
                                                  m.against_first.high));
     out += "\n";
     if (m.summary.p90 > 1.25 * m.summary.median)
-        out += fmt::format("      unstable: p90 is {:.0f} % above the median; something else runs on this machine\n",
+        out += fmt::format("      unstable: p90 is {:.0f} % above the median: the machine is busy\n",
                            100 * (m.summary.p90 / m.summary.median - 1));
     return out;
 }
@@ -153,9 +152,10 @@ double Measured::median(double RunTimes::*part) const {
 double flops_of(const LayerCost& c) { return 2 * (c.macs + (c.backward_seconds > 0 ? c.backward_macs : 0)); }
 
 std::string to_text(const BenchReport& b) {
-    std::string out =
-        fmt::format("{} at {}x{} on {}\nmodels take turns, at least 10 rounds\n",
-                    b.train ? "Training steps" : "Inference", b.image_size, b.image_size, device_text(b.kernels));
+    std::string out = aside(fmt::format("{} at {}x{} on {}", b.train ? "Training steps" : "Inference", b.image_size,
+                                        b.image_size, device_text(b.kernels)),
+                            0) +
+                      "models take turns, at least 10 rounds\n";
     for (size_t i = 0; i < b.models.size(); ++i) {
         const BenchReport::Model& m = b.models[i];
         out += fmt::format("[{}] {}\n    {} {:.2f} M parameters, {:.1f} MMAC per image\n", i + 1, m.checkpoint, m.arch,

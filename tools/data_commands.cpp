@@ -41,7 +41,10 @@ Dataset open(const DataRequest& request, const Options& options) {
 // The groupings of --attribute; without it those of the usual columns that the data has and that have two groups.
 std::vector<Grouping> groupings(const Dataset& data, const std::vector<std::string>& wanted) {
     std::vector<Grouping> found;
-    for (const std::string& spec : wanted) found.push_back(group_by(data, spec));
+    for (const std::string& spec : wanted) {
+        found.push_back(group_by(data, spec));
+        require_few_groups(found.back());
+    }
     if (!wanted.empty()) return found;
     for (const std::string spec : {"sex", "age:60", "skin_tone", "group"}) {
         if (find_column(data.columns, spec.substr(0, spec.find(':'))) < 0) continue;
@@ -88,15 +91,16 @@ std::vector<std::string> reasons(const std::vector<BadImage>& bad, bool missing)
 
 int check_data(const DataRequest& request, const Options& options) {
     const Dataset data = open(request, options);
+    const std::vector<Grouping> groups = groupings(data, request.attributes);
     const FileScan scan =
         scan_files(data, {.decode = {.allow_damaged = request.allow_damaged},
                           .threads = request.threads,
                           .progress = progress_line(options, "checked", int64_t(data.samples.size()))});
     const auto units = parted_units(data);
     if (options.json()) {
-        std::cout << check_json(data, groupings(data, request.attributes), scan);
+        std::cout << check_json(data, groups, scan);
     } else {
-        std::cout << counts_text(data, groupings(data, request.attributes)) << "\n"
+        std::cout << counts_text(data, groups) << "\n"
                   << listed("missing images", reasons(scan.bad, true))
                   << listed("unreadable images", reasons(scan.bad, false))
                   << listed("sets of equal files", lines_of(data, scan.duplicates))
@@ -113,6 +117,7 @@ int check_data(const DataRequest& request, const Options& options) {
 
 int count_data(const DataRequest& request, const Options& options) {
     const Dataset data = open(request, options);
+    const std::vector<Grouping> groups = groupings(data, request.attributes);
     std::optional<PixelStats> pixels;
     if (request.pixels)
         pixels = measure_pixels(
@@ -121,10 +126,10 @@ int count_data(const DataRequest& request, const Options& options) {
              .threads = request.threads,
              .progress = progress_line(options, "measured", int64_t(members(data, Split::train).size()))});
     if (options.json()) {
-        std::cout << stats_json(data, groupings(data, request.attributes), pixels);
+        std::cout << stats_json(data, groups, pixels);
         return 0;
     }
-    std::cout << counts_text(data, groupings(data, request.attributes));
+    std::cout << counts_text(data, groups);
     if (pixels)
         std::cout << fmt::format(
             "\n{} training images ({} unreadable), {} to {} wide, {} to {} high\n"
@@ -138,6 +143,7 @@ int count_data(const DataRequest& request, const Options& options) {
 int split_data(const DataRequest& request, const Options& options) {
     Dataset data = open(request, options);
     SampleSets together;
+    if (!request.out.empty()) require_creatable(request.out);
     if (request.duplicates) {
         const FileScan scan =
             scan_files(data, {.decode_images = false,
@@ -169,7 +175,7 @@ int write_synth(const DataRequest& request, const Options& options) {
     FP_REQUIRE(!std::filesystem::exists(folder) || std::filesystem::is_empty(folder, error), Exit::data, request.out,
                ": exists and is not empty");
     std::filesystem::create_directories(folder / "images", error);
-    FP_REQUIRE(!error, Exit::data, request.out, ": ", error.message());
+    FP_REQUIRE(!error, Exit::data, request.out, ": cannot be made: ", error.message());
 
     const auto write = [&](int64_t i) { write_png(folder / data.samples[size_t(i)].image, read_image(data, i)); };
     for_each_sample(int64_t(data.samples.size()), request.threads, write,

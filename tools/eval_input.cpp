@@ -8,6 +8,17 @@
 namespace fp {
 namespace {
 
+// Before the work: a group or a class that is none.
+void check_names(const AttributeColumns& columns,
+                 const std::vector<std::string>& classes,
+                 const EvalFlags& f,
+                 const Options& options) {
+    std::vector<std::string> attributes = f.data.attributes;
+    if (!f.group_offsets.empty()) attributes.push_back(f.group_offsets);
+    check_attributes(columns, attributes, options);
+    operating_point(classes, f.figures.positive, f.figures.specificity);
+}
+
 void say_part(const Judged& part, const std::string& file, const EvalFlags& f, const Options& options) {
     for (const std::string& note : part.notes) options.say("data: " + printable(note, 500));
     options.say((f.compare.empty() ? "" : printable(file) + ": ") + judged_text(part));
@@ -27,7 +38,7 @@ Opened open_file(const std::string& file, const EvalFlags& f, const Options& opt
     const Predictions judged = out.rows();
     AttributeColumns columns = attribute_columns(judged);
     columns.source = file;
-    check_attributes(columns, f.data.attributes, options);
+    check_names(columns, judged.classes, f, options);
     return out;
 }
 
@@ -39,7 +50,7 @@ Opened open_model(const std::string& file, const EvalFlags& f, const Options& op
     JudgedSamples part = judged_samples(out.data->set, f.split);
     part.judged.of_model = true;
     say_part(part.judged, file, f, options);
-    check_attributes(attribute_columns(out.data->set, part.samples), f.data.attributes, options);
+    check_names(attribute_columns(out.data->set, part.samples), out.data->set.classes, f, options);
     out.part = part.judged;
     out.samples = part.samples;
     return out;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/fairness/threshold.h"
+#include "engine/io/files.h"
 
 namespace fp {
 namespace {
@@ -68,7 +69,10 @@ void declare(Options& o, EvalFlags& f) {
     o.add("gallery N", f.gallery,
           "with --checkpoint: show the N surest mistakes of each group as images in --report, which may show patients",
           {.low = 0, .high = 1000});
-    for (const char* name : {"predictions-out", "report"}) o.leave_out_of_config(name);
+    for (const char* name : {"predictions-out", "report"}) {
+        o.leave_out_of_config(name);
+        o.output_file(name);
+    }
     o.heading("Data and device, with --checkpoint");
     add_data_options(o, f.data);
     add_compute_options(o, f.compute);
@@ -92,6 +96,7 @@ void check(const EvalFlags& f) {
     FP_REQUIRE(f.threshold.empty() || !f.figures.positive.empty(), Exit::usage, "--threshold wants --positive CLASS");
     FP_REQUIRE(!f.store_threshold || (is_model(f.checkpoint) && chooses_threshold(f)), Exit::usage,
                "--store-threshold wants --checkpoint and --threshold f1, youden or specificity");
+    if (f.store_threshold) require_creatable(f.checkpoint, Exit::model);
     FP_REQUIRE(f.group_offsets.empty() || f.report.empty(), Exit::usage,
                "--group-offsets: the page of --report does not have them; use --json");
 }

@@ -36,6 +36,7 @@ void declare(Options& o, BenchFlags& f) {
     o.add("warm-up N", f.warm_up, "calls per model and batch size before those that are measured",
           {.low = 0, .high = 1e6});
     o.add("rounds N", f.rounds, "measure exactly so many calls; 0: by --seconds, at least 10", {.low = 0, .high = 1e6});
+    for (const char* name : {"trace", "report"}) o.output_file(name);
     o.needs({"seconds"}, "with --rounds", [&f] { return f.rounds == 0; });
 }
 

@@ -39,6 +39,7 @@ void declare(Options& o, PredictFlags& f) {
           "hold for the classes that are not named");
     o.add("out FILE", f.out, "write a CSV of image, prob_<class>..., pred, and the data's label and columns");
     o.leave_out_of_config("out");
+    o.output_file("out");
     o.add("skip-bad", f.skip_bad, "leave out images that cannot be read, instead of stopping");
     o.add("batch-size N", f.data.batch_size,
           "images per call; with another number, probabilities differ by what float32 rounds",

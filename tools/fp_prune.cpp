@@ -156,6 +156,7 @@ int run(PruneFlags f, const Options& o) {
         });
     }
     RunFolder folder(f.out, if_run_is_there, caller.reads, o.ranks());
+    if (f.resume) recall_bad_images(folder / "bad_images.csv", data);
     const Run run{.flags = f,
                   .dense = baseline,
                   .settings = settings,

@@ -44,6 +44,7 @@ struct Option {
     bool typed = false;                                             // given on the command line
     bool keeps_bits = false;                                        // Options::keeps_bits()
     bool in_file = true;                                            // a file may give it
+    bool output_file = false;                                       // Options::output_file()
     std::function<void(const std::vector<std::string>&)> set = {};  // throws Error with what is wrong
     std::function<std::vector<std::string>()> get = {};             // empty: no value
 

@@ -264,11 +264,15 @@ bool Options::parse(int argc, const char* const* argv) {
     for (const Option& o : options_)
         if (o.required && !o.given) refuse(o.title() + ": is required (" + tool_ + " --help lists all options)");
     refuse_idle();
+    for (const Option& o : options_)
+        if (o.output_file && ranks().first())
+            for (const std::string& file : o.get())
+                if (!file.empty()) require_creatable(file);
     return true;
 }
 
 void Options::say(const std::string& line) const {
-    if (!quiet_) std::cerr << tool_ << ": " << line << "\n";
+    if (!quiet_ && said_.insert(line).second) std::cerr << tool_ << ": " << line << "\n";
 }
 
 std::string Options::command_line() const {

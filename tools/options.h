@@ -9,6 +9,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <set>
 #include <utility>
 
 #include "engine/io/nearest.h"
@@ -77,6 +78,8 @@ public:
     void offer(std::string_view name, std::string_view list);
 
     void require(std::string_view name) { at(name).required = true; }
+    // A file that the tool writes at its end: parse() refuses one that cannot be created.
+    void output_file(std::string_view name) { at(name).output_file = true; }
     // Options that change nothing unless `holds` is true, once everything is read. Where the command line gives one
     // another value than its default, parse() refuses it: "--margin: has no effect without --compare". `unless` is what
     // follows "no effect". A file or the environment may give it idle: config.toml holds every setting, and the
@@ -105,7 +108,7 @@ public:
     bool quiet() const { return quiet_; }
     const std::string& tool() const { return tool_; }
     const std::string& config_file() const { return config_; }  // of --config; empty: none
-    void say(const std::string& line) const;                    // on stderr, after the tool's name; unless quiet
+    void say(const std::string& line) const;                    // once, on stderr, after the tool's name; unless quiet
     std::string command_line() const;                           // quoted for a shell
     std::string resolved() const;           // every setting and its value as TOML, as --config takes it
     std::vector<Setting> identity() const;  // the settings that decide the bits of a run: "--lr", "0.05"
@@ -146,6 +149,7 @@ private:
     std::vector<Need> needs_;
     std::vector<ToolDescription::Topic> topics_;
     bool json_ = false, quiet_ = false, version_ = false, help_ = false;
+    mutable std::set<std::string> said_;
 };
 
 // A whole main: declares the options, reads them, runs, and turns what is thrown into one line on stderr,

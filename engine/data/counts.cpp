@@ -12,7 +12,9 @@
 namespace fp {
 namespace {
 
-// A table, with a last row that sums the others.
+constexpr size_t kLine = 80, kName = 28, kCell = 13;
+
+// A table, with a last row that sums the others; of many columns in blocks below each other, of 80 columns of text.
 std::string rows(const std::string& corner,
                  std::vector<std::string> names,
                  const std::vector<std::string>& columns,
@@ -21,13 +23,24 @@ std::string rows(const std::string& corner,
     for (const auto& row : count) std::transform(row.begin(), row.end(), all.begin(), all.begin(), std::plus());
     names.push_back("all");
     count.push_back(all);
-    std::string out = fmt::format("{:<28.28}", printable(corner));
-    for (const std::string& column : columns) out += fmt::format(" {:>12.12}", printable(column));
-    for (size_t r = 0; r < names.size(); ++r) {
-        out += fmt::format("\n{:<28.28}", printable(names[r]));
-        for (const int64_t n : count[r]) out += fmt::format(" {:>12}", n);
+    size_t cell = kCell;
+    if (kName + columns.size() * kCell > kLine) {  // then as narrow as the words are
+        cell = fmt::formatted_size("{}", *std::ranges::max_element(all)) + 1;
+        for (const std::string& column : columns) cell = std::max(cell, std::min(printable(column).size() + 1, kCell));
     }
-    return out + "\n";
+    const size_t per_block = (kLine - kName) / cell;
+    std::string out;
+    for (size_t from = 0; from < columns.size(); from += per_block) {
+        const size_t to = std::min(from + per_block, columns.size());
+        out += fmt::format("{:<{}.{}}", printable(corner), kName, kName);
+        for (size_t c = from; c < to; ++c) out += fmt::format("{:>{}.{}}", printable(columns[c]), cell, cell - 1);
+        for (size_t r = 0; r < names.size(); ++r) {
+            out += fmt::format("\n{:<{}.{}}", printable(names[r]), kName, kName);
+            for (size_t c = from; c < to; ++c) out += fmt::format("{:>{}}", count[r][c], cell);
+        }
+        out += "\n";
+    }
+    return out;
 }
 
 }  // namespace

@@ -191,7 +191,12 @@ Dataset dataset_of(Listing listing, const DataSpec& spec, const DatasetOptions& 
     complete_splits(data, listing.split.has_value(), options);
     if (options.whole_if_unseen) leave_out_learned_validation(data);
     refuse_leaks(data, options.allow_leak);
+    if (data.seen && data.seen->first_weights_unknown)
+        data.notes.push_back(
+            "what the model's first weights (--weights) were trained on is not known, and not counted as seen");
     note_untrained_classes(data);
+    if (const std::string two = alike(data.classes); !two.empty())
+        data.notes.push_back("the classes " + two + " differ in case alone");
     return data;
 }
 

@@ -64,7 +64,7 @@ void DatasetImages::open_cache(const Comm& ranks) {
     agree(ranks, [&] {
         std::error_code error;
         std::filesystem::create_directories(options_.cache, error);
-        FP_REQUIRE(!error, Exit::data, options_.cache.string(), ": ", error.message());
+        FP_REQUIRE(!error, Exit::data, options_.cache.string(), ": cannot be made: ", error.message());
         file_ = CacheFile::open(cache_path_, id);
     });
     const auto write = [&] {

@@ -171,8 +171,9 @@ bool Loader::make_row(int64_t position, uint8_t* rgb) {
     try {
         source_(sample, view, options_.image_size, rgb);
     } catch (const Error& error) {
-        if (!options_.skip_bad || error.exit != Exit::data) throw;
-        return false;
+        if (error.exit != Exit::data) throw;
+        if (options_.skip_bad) return false;
+        fail_with(Exit::data, error.what(), "; --skip-bad leaves out what cannot be read");
     }
     if (options_.augment) augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);
     return true;

@@ -143,6 +143,7 @@ SeenImages seen_images(const Dataset& data, const std::optional<SeenImages>& bef
         out.val = before->val;
         out.truncated = before->truncated;
         out.earlier_unknown = before->earlier_unknown;
+        out.first_weights_unknown = before->first_weights_unknown;
     }
     const std::vector<uint64_t> keys = image_keys(data);
     for (size_t i = 0; i < keys.size(); ++i) {

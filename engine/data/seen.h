@@ -25,6 +25,8 @@ struct SeenImages {
     bool truncated = false;                      // there were more than are kept
     // It was trained before on images that are not known: pruned from a model that does not say what it has seen.
     bool earlier_unknown = false;
+    // Its training started from weights (--weights) that do not say what they had seen; a note of the data set says so.
+    bool first_weights_unknown = false;
 
     bool may_be_more() const { return truncated || earlier_unknown; }
     bool operator==(const SeenImages&) const = default;

@@ -150,6 +150,18 @@ void write_bad_images(const std::filesystem::path& file, const ImageData& data) 
     if (!table.rows.empty()) write_csv(file, table);
 }
 
+void recall_bad_images(const std::filesystem::path& file, const ImageData& data) {
+    if (!data.unreadable || !std::filesystem::exists(file)) return;
+    const Table table = read_csv(file);
+    const int image = table.column("image"), reason = table.column("reason");
+    if (image < 0 || reason < 0) return;
+    std::map<std::string_view, std::string_view> reasons;
+    for (const Cells& row : table.rows) reasons.emplace(row[size_t(image)], row[size_t(reason)]);
+    for (size_t i = 0; i < data.set.samples.size(); ++i)
+        if (const auto found = reasons.find(data.set.samples[i].image); found != reasons.end())
+            data.unreadable->add(int64_t(i), std::string(found->second));
+}
+
 Batches batches_of(const Pass& pass, LastBatch last) {
     const auto all = int64_t(pass.samples.size());
     const bool drop = last == LastBatch::dropped;

@@ -56,6 +56,8 @@ std::string skipped_text(const ImageData&);
 
 // bad_images.csv: image,reason. Nothing is written where all images were read.
 void write_bad_images(const std::filesystem::path& file, const ImageData&);
+// For a run that goes on: what such a file of it names counts as skipped too. Nothing where there is none.
+void recall_bad_images(const std::filesystem::path& file, const ImageData&);
 
 struct PredictOptions {
     int batch_size = 128;

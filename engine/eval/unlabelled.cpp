@@ -77,9 +77,7 @@ public:
     }
 
     void add_notes() {
-        if (others_ > 0)
-            data_.notes.push_back(
-                text("skipped ", others_, others_ == 1 ? " file that is no image" : " files that are no images"));
+        if (const std::string skipped = others_.note(); !skipped.empty()) data_.notes.push_back(skipped);
         if (again_ > 0) data_.notes.push_back(text(again_, " paths are named more than once"));
     }
 
@@ -103,7 +101,7 @@ private:
             if (named_as_image(entry->path()) || begins_as_image(head_of(entry->path())))
                 images.push_back(entry->path().string());
             else
-                ++others_;
+                others_.add(entry->path());
         }
         std::ranges::sort(images);
         for (const std::string& image : images) add(image);
@@ -112,7 +110,8 @@ private:
     Dataset& data_;
     const bool missing_allowed_;
     std::set<std::string> seen_;  // paths without . and ..
-    int64_t others_ = 0, again_ = 0;
+    OtherFiles others_;
+    int64_t again_ = 0;
 };
 
 }  // namespace

@@ -232,7 +232,7 @@ Comparison compare(const Predictions& given,
     const std::vector<std::string>& classes = common_classes(given.classes, given_other.classes);
     const Predictions model = with_classes(given, classes);
     const Predictions other = in_order_of(model, with_classes(given_other, classes));
-    const Scorer scorer(joined(model, other), operating_point(model, options.positive, options.specificity));
+    const Scorer scorer(joined(model, other), operating_point(model.classes, options.positive, options.specificity));
     const Cohort all = whole(model);
     const FigureRows swapped = swap_models(scorer, all, options);
 

@@ -185,7 +185,7 @@ Report evaluate(const Predictions& p, const std::vector<std::string>& attributes
     // Of each attribute a bootstrap and permutations.
     const int64_t passes = 1 + 2 * int64_t(attributes.size());
     const EvaluateOptions options = over_passes(given, passes);
-    const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
+    const Scorer scorer(p, operating_point(p.classes, options.positive, options.specificity));
     const Cohort all = whole(p);
     const Scored scored = score_cohort(scorer, all, options);
     const MetricIntervals intervals(p, all, scored, options);

@@ -76,9 +76,14 @@ Grouping by_value(const Values& values) {
     std::set<std::string> distinct;
     for (const std::string& value : values)
         if (!is_unknown(value)) distinct.insert(trimmed(value));
-    grouping.groups = sorted_words(distinct);
+    const Values words = sorted_words(distinct);
+    const bool numbers = std::ranges::all_of(words, [](const auto& word) { return parse_number(word).has_value(); });
     std::map<std::string_view, int> index;
-    for (size_t g = 0; g < grouping.groups.size(); ++g) index[grouping.groups[g]] = int(g);
+    for (const std::string& word : words) {
+        if (!numbers || index.empty() || *parse_number(grouping.groups.back()) != *parse_number(word))
+            grouping.groups.push_back(word);
+        index[word] = int(grouping.groups.size()) - 1;
+    }
     for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
     return grouping;
 }
@@ -157,6 +162,8 @@ std::vector<std::string> group_warnings(const AttributeColumns& columns, const s
         require_few_groups(grouping);
         const std::string reason = grouping.of.empty() ? "" : why_no_gap(grouping);
         if (!reason.empty()) out.push_back(reason);
+        if (const std::string two = alike(grouping.groups); !two.empty())
+            out.push_back(text("attribute ", spec, ": the groups ", two, " differ in case alone"));
     }
     return out;
 }

@@ -1,6 +1,6 @@
 // Groups of samples by a sensitive attribute, in the syntax of --attribute:
 //
-//   sex            one group for each value, sorted (as numbers if all are numbers)
+//   sex            one group for each value, sorted (as numbers if all are numbers: 4 and 4.0 are then one)
 //   age:60         a number cut in two: <60 and >=60        age:30:60   <30, 30-60 (60 not in it) and >=60
 //   sex*age:60     every combination: female*<60, female*>=60, ...; unknown if either is
 //   age:60?last    unknown values count as the last group (?first: the first), as the published code does
@@ -44,7 +44,7 @@ void require_few_groups(const Grouping&);
 void require_comparable(const Grouping&);
 
 // Before work whose end needs the groups: the errors of group_by() and require_few_groups(), and a line for each
-// specification with fewer than two groups, of which no gap can be told.
+// specification with fewer than two groups, of which no gap can be told, or with two that differ in case alone.
 std::vector<std::string> group_warnings(const AttributeColumns&, const std::vector<std::string>& specs);
 
 // Names with their weights (1 where none is given), and names alone. Exit::usage for a weight that is not a number of

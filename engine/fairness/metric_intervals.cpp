@@ -19,7 +19,14 @@ MetricIntervals::MetricIntervals(const Predictions& p,
 
 Interval MetricIntervals::of(int group, int metric, double confidence) const {
     const int column = scored_.seen.layout.metric(group, metric);
-    if (is_macro(metric)) return percentile_interval(macro_.of(group, metric), confidence);
+    if (is_macro(metric)) {
+        Interval out = percentile_interval(macro_.of(group, metric), confidence);
+        // The added units pull towards the group's average, in small classes past the value itself.
+        const double value = scored_.seen.figures(0).row[column];
+        out.low = std::min(out.low, value);
+        out.high = std::max(out.high, value);
+        return out;
+    }
     if (metric == kAccuracy && !cells_.empty() && cells_[size_t(group)].accuracy.small())
         return cells_[size_t(group)].accuracy.interval(confidence);
     Interval out = percentile_interval(scored_.resampled.column(column), confidence);

@@ -2,7 +2,7 @@
 //
 //   accuracy and rates per class   percentile bootstrap; Wilson's in small cells (small_cells.h)
 //   means over classes             percentiles of resamples with a unit of the group's average in each class
-//                                  (macro_resamples.h)
+//                                  (macro_resamples.h), and the value itself
 //   ece                            none: noise adds to a sum of absolute values, and the basic bootstrap of it covered .49
 //                                  (120 lesions) and .75 (500) in our simulation
 //   macro_auc, sensitivity         percentile bootstrap

@@ -90,10 +90,12 @@ int ece_bin(double confidence) {
     return bin;
 }
 
-OperatingPoint operating_point(const Predictions& p, const std::string& positive, double specificity) {
+OperatingPoint operating_point(const std::vector<std::string>& classes,
+                               const std::string& positive,
+                               double specificity) {
     if (positive.empty()) return {};
-    const int found = index_of(p.classes, positive);
-    FP_REQUIRE(found >= 0, Exit::usage, "no class ", positive, "; there are ", list(p.classes));
+    const int found = index_of(classes, positive);
+    FP_REQUIRE(found >= 0, Exit::usage, "no class ", positive, "; there are ", list(classes));
     return {.positive = found, .specificity = specificity};
 }
 

@@ -94,7 +94,9 @@ struct OperatingPoint {
 };
 
 // Exit::usage where there is no such class; none is wanted where the name is empty.
-OperatingPoint operating_point(const Predictions&, const std::string& positive, double specificity);
+OperatingPoint operating_point(const std::vector<std::string>& classes,
+                               const std::string& positive,
+                               double specificity);
 
 // How often a case counts, and in which group; a case that is left out has times 0.
 struct Membership {

@@ -31,7 +31,7 @@ std::vector<Case> ranked(const Predictions& p, int positive) {
 int class_index(const Predictions& p, const std::string& positive) {
     FP_REQUIRE(p.has_probabilities(), Exit::data,
                "a threshold needs the probabilities of the classes; there are predictions alone");
-    return operating_point(p, positive, 0).positive;
+    return operating_point(p.classes, positive, 0).positive;
 }
 
 // Larger is better; below 0 where the rule does not allow it.

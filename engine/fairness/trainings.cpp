@@ -247,7 +247,7 @@ TrainingsReport compare_trainings(const std::vector<Predictions>& ours,
     std::vector<StatisticValues> values(2 * cohorts.size());  // of each cohort ours, then theirs
     for (size_t j = 0; j < all.size(); ++j) {
         const Predictions p = on_rows_of(widest, *all[j]);
-        const Scorer scorer(p, operating_point(p, options.positive, options.specificity));
+        const Scorer scorer(p, operating_point(p.classes, options.positive, options.specificity));
         if (j == 0)
             for (size_t c = 0; c < cohorts.size(); ++c)
                 statistics.push_back(c == 0 ? metric_statistics(scorer)

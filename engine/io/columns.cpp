@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include "engine/io/csv.h"
 #include "kernels/error.h"
@@ -90,6 +91,13 @@ std::vector<std::string> sorted_words(const std::set<std::string>& words) {
     if (std::ranges::all_of(sorted, [](const auto& word) { return parse_number(word).has_value(); }))
         std::ranges::stable_sort(sorted, {}, [](const auto& word) { return *parse_number(word); });
     return sorted;
+}
+
+std::string alike(const std::vector<std::string>& names) {
+    std::map<std::string, std::string> by_plain;
+    for (const std::string& name : names)
+        if (const auto [at, is_new] = by_plain.emplace(plain(name), name); !is_new) return at->second + " and " + name;
+    return "";
 }
 
 std::string list(const std::vector<std::string>& names) {

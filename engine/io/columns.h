@@ -39,6 +39,9 @@ std::optional<double> parse_number(std::string_view word);
 // The distinct words, sorted: as numbers if all are numbers.
 std::vector<std::string> sorted_words(const std::set<std::string>& words);
 
+// "MEL and mel", the first two names that differ in case alone; empty where there are none.
+std::string alike(const std::vector<std::string>& names);
+
 // "a, b, c" for messages; the first 20 and how many more.
 std::string list(const std::vector<std::string>& names);
 

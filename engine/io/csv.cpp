@@ -131,6 +131,9 @@ Table parse_csv(std::string_view text, std::string name) {
     Reader reader(text, table.name);
     FP_REQUIRE(!reader.at_end(), Exit::data, table.name, ": is empty, a header line is needed");
     table.header = reader.row();
+    const size_t other = table.header.size() == 1 ? table.header[0].find_first_of(";\t") : std::string::npos;
+    FP_REQUIRE(other == std::string::npos, Exit::data, table.name,
+               ":1: ", table.header[0][other] == ';' ? "semicolons" : "tabs", " part its cells: save it with commas");
     std::set<std::string_view> names;
     for (const std::string& column : table.header)
         FP_REQUIRE(column.empty() || names.insert(column).second, Exit::data, table.name, ":1: two columns are named '",

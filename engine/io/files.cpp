@@ -106,6 +106,15 @@ bool is_being_written(const fs::path& temporary) {
     return file.number() < 0 || flock(file.number(), LOCK_EX | LOCK_NB) != 0;
 }
 
+// Empty for a device or a pipe, over which nothing may be renamed, as for /dev/stdout.
+fs::path temporary_of(const fs::path& path, Exit exit) {
+    std::error_code ignored;
+    const fs::file_status status = fs::status(path, ignored);
+    FP_REQUIRE(!fs::is_directory(status), exit, shown(path), ": is a folder, not a file");
+    const bool stream = fs::is_symlink(path, ignored) && path.native().starts_with("/dev/");
+    return fs::is_other(status) || stream ? fs::path() : temporary_beside(path);
+}
+
 // Fails with the system's reason.
 void check(bool done, const fs::path& path, std::string_view what, Exit exit) {
     if (!done) fail_system(path, what, errno, exit);
@@ -231,10 +240,12 @@ fs::path temporary_beside(const fs::path& path) {
 
 AtomicFile::AtomicFile(fs::path path, Exit exit)
     : path_(std::move(path)),
-      temporary_(temporary_beside(path_)),
+      temporary_(temporary_of(path_, exit)),
       exit_(exit),
-      file_(open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
+      file_(open((temporary_.empty() ? path_ : temporary_).c_str(),
+                 O_WRONLY | O_CREAT | (temporary_.empty() ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0666)) {
     check(file_.number() >= 0, path_, "cannot be created", exit_);
+    if (temporary_.empty()) return;
     flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks, nobody takes it for stale either
     place_ = note_temporary(temporary_);
 }
@@ -247,6 +258,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::write(std::span<const std::byte> bytes) { write_all(file_, bytes, path_, exit_); }
 
 void AtomicFile::commit() {
+    if (temporary_.empty()) return check(file_.close() == 0, path_, "cannot be closed", exit_);
     check(fsync(file_.number()) == 0, path_, "cannot be flushed to the disk", exit_);
     check(file_.close() == 0, path_, "cannot be closed", exit_);
     check(rename(temporary_.c_str(), path_.c_str()) == 0, path_, "cannot be put in place", exit_);
@@ -261,6 +273,11 @@ void write_file(const fs::path& path, std::string_view text, Exit exit) {
     AtomicFile file(path, exit);
     file.write(text);
     file.commit();
+}
+
+void require_creatable(const fs::path& path, Exit exit) {
+    std::error_code ignored;
+    if (!fs::is_other(fs::status(path, ignored))) AtomicFile file(path, exit);
 }
 
 void append_file(const fs::path& path, std::string_view text, Exit exit) {

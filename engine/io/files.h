@@ -82,7 +82,7 @@ private:
 
 // Writes a temporary_beside(PATH); commit() flushes it to the disk, closes it, renames it to PATH and flushes the folder,
 // so that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without
-// commit() the temporary file is removed and PATH stays as it was.
+// commit() the temporary file is removed and PATH stays as it was. A device or a pipe is written as it is.
 class AtomicFile {
 public:
     explicit AtomicFile(std::filesystem::path path, Exit exit = Exit::data);
@@ -104,6 +104,9 @@ private:
 void remove_open_temporaries();
 
 void write_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
+
+// Before work whose end writes this file: the Error that write_file() would throw where it cannot be created.
+void require_creatable(const std::filesystem::path& path, Exit exit = Exit::data);
 
 // Adds to the end of a file and flushes it to the disk.
 void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);

@@ -146,7 +146,7 @@ TensorFile read_tensors(uint64_t file_bytes,
     uint64_t header_bytes = 0;
     read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
     FP_REQUIRE(header_bytes <= file_bytes - kLengthBytes, Exit::model, file, ": a header of ", header_bytes,
-               " bytes is announced, but the file has ", file_bytes);
+               " bytes is announced, but the file has ", file_bytes, ": it is cut off, or no safetensors file");
     FP_REQUIRE(header_bytes <= limits.header_bytes, Exit::model, file, ": a header of ", header_bytes, " bytes; ",
                limits.header_bytes, " are allowed");
     std::string text(header_bytes, ' ');

@@ -9,8 +9,6 @@
 namespace fp {
 namespace {
 
-constexpr int kRmsResamples = 400;
-
 constexpr double kLevel = 0.05;
 
 // The test figures of one point over its tunings.
@@ -123,7 +121,7 @@ const TestFigures::AttributeGap* TestFigures::gap_by(const std::string& attribut
 }
 
 TestFigures test_figures(const Predictions& p, const std::vector<std::string>& attributes, const Steps& progress) {
-    const Report r = evaluate(p, attributes, {.resamples = kRmsResamples, .progress = progress});
+    const Report r = evaluate(p, attributes, {.progress = progress});
     TestFigures out{.accuracy = r.metric("accuracy").value,
                     .balanced_accuracy = r.metric("balanced_accuracy").value,
                     .macro_f1 = r.metric("macro_f1").value,

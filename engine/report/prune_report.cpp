@@ -151,7 +151,11 @@ void add_sweep(PruneReport& report, const SweepResult& sweep, const RunFolder& f
     if (!sweep.dense_test) return;
     report.test_reads = sweep.test_reads;
     write_predictions(folder / "predictions-dense.csv", *sweep.dense_test);
-    add_test(report, *sweep.dense_test, tuned_alike(sweep), *sweep.shown().runs[0].test);
+    const SweptPoint& shown = sweep.shown();
+    add_test(report, *sweep.dense_test, tuned_alike(sweep), *shown.runs[0].test);
+    report.verdict.summary =
+        (sweep.selected >= 0 ? "Chosen: " : "None was chosen, as none kept enough balanced accuracy; shown: ") +
+        shown.point.name + ". " + report.verdict.summary;
 }
 
 }  // namespace fp

@@ -19,7 +19,7 @@ std::string mean_and_sd(const std::optional<SeedSummary>& s) {
 // Of an rms as an rms, whose value is its negative square.
 std::string objective_text(const SeedSummary& s, const std::string& objective) {
     if (!objective.starts_with("rms:") || std::isnan(s.mean)) return mean_and_sd(s);
-    return s.mean > 0 ? "below noise" : number(std::sqrt(-s.mean), 4);
+    return s.mean > 0 ? "below noise" : number(root(-s.mean), 4);
 }
 
 std::string validation_table(const SweepResult& r) {

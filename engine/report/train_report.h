@@ -19,7 +19,8 @@ struct TrainReport {
 // Writes report.json and report.html:
 //
 // {"title","command","data","data_words","notes","classes","finished","best_epoch","model":{"spec","image_size",
-//  "parameters","macs"},"training":settings,"counts":{SPLIT:{"images","units","classes":[n...],
+//  "parameters","macs"},"layers":[{"layer","map":[h,w],"channels":[in,out],"parameters","macs","bytes"}...] (the
+//  convolutions and linear layers, for one image),"training":settings,"counts":{SPLIT:{"images","units","classes":[n...],
 //  "attributes":{NAME:{"groups":[...,"unknown"],"counts":[[n...]...]}}}},"curves":[row of metrics.jsonl...],"skipped",
 //  "environment"}; counts are by class, then by group. "best_epoch" is null before the first epoch.
 void publish(const TrainReport&, const Caller&);

@@ -44,11 +44,25 @@ static void put_counts(JsonWriter out, const Dataset& data, const std::vector<st
     }
 }
 
+static void put_layers(ordered_json& list, const std::vector<LayerCost>& layers) {
+    for (const LayerCost& c : layers) {
+        if (c.op != "conv2d" && c.op != "linear") continue;
+        JsonWriter one{make_object(add_element(list))};
+        one("layer", c.layer);
+        one("map", std::vector<int>{c.height, c.width});
+        one("channels", std::vector<int>{c.in_channels, c.out_channels});
+        one("parameters", c.parameters);
+        one("macs", c.macs);
+        one("bytes", c.bytes);
+    }
+}
+
 static ordered_json train_json(const TrainReport& r, const Caller& caller) {
     const Network& net = r.network;
     const Dataset& set = r.data.set;
     const std::vector<ordered_json> rows = read_rows(r.folder / "metrics.jsonl");
-    const Totals totals_of_image = totals(layer_costs(net, r.preprocessing.image_size));
+    const std::vector<LayerCost> layers = layer_costs(net, r.preprocessing.image_size);
+    const Totals totals_of_image = totals(layers);
     ordered_json document;
     JsonWriter out{make_object(document)};
     out("title", net.spec.arch + " trained on " + data_words(set.name));
@@ -64,6 +78,7 @@ static ordered_json train_json(const TrainReport& r, const Caller& caller) {
     model("image_size", r.preprocessing.image_size);
     model("parameters", totals_of_image.parameters);
     model("macs", totals_of_image.macs);
+    put_layers(make_list(document["layers"]), layers);
     document["training"] = to_json(r.options.settings);
     document["training"]["batch_size"] = r.options.batch_size;
     put_counts(inside(out, "counts"), set, r.options.attributes);

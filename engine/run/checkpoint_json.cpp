@@ -87,6 +87,7 @@ ordered_json to_json(const SeenImages& seen) {
     out["val"] = to_hex(seen.val);
     if (seen.truncated) out["truncated"] = true;
     if (seen.earlier_unknown) out["earlier_unknown"] = true;
+    if (seen.first_weights_unknown) out["first_weights_unknown"] = true;
     return out;
 }
 
@@ -96,6 +97,7 @@ SeenImages seen_of(const JsonValue& json) {
     read(json.at("split_hash"), out.split_hash);
     if (json.has("truncated")) read(json.at("truncated"), out.truncated);
     if (json.has("earlier_unknown")) read(json.at("earlier_unknown"), out.earlier_unknown);
+    if (json.has("first_weights_unknown")) read(json.at("first_weights_unknown"), out.first_weights_unknown);
     if (json.has("split_seed")) {
         const JsonValue seed = json.at("split_seed");
         seed.need(seed.json.is_number_unsigned(), "a whole number from 0 on");

@@ -44,6 +44,13 @@ std::optional<ImportReport> initialize(Network& net, const ModelCard& card, uint
     return report;
 }
 
+std::optional<SeenImages> seen_after(const Dataset& set, const FitOptions& options, const TrainRun& run) {
+    if (options.settings.epochs == 0) return set.seen;
+    SeenImages out = seen_images(set, set.seen);
+    out.first_weights_unknown |= !set.seen && !run.weights.empty();
+    return out;
+}
+
 class Training {
 public:
     Training(Network& net,
@@ -56,7 +63,7 @@ public:
           card_{.preprocessing = preprocessing,
                 .classes = data.set.classes,
                 .provenance = provenance_of(run.caller.tool, data.set, options.settings),
-                .seen = options.settings.epochs > 0 ? seen_images(data.set, data.set.seen) : data.set.seen},
+                .seen = seen_after(data.set, options, run)},
           data_(data),
           o_(options),
           run_(run),
@@ -100,6 +107,7 @@ private:
         step_ = found->step;
         state_ = found->state;
         position_ = parse_fit_position(found->progress);
+        recall_bad_images(folder_ / "bad_images.csv", data_);
         run_.observer.tell(fmt::format("resuming after step {}", step_));
         if (const int now = ranks_of(o_).ranks(); position_.ranks != now)
             run_.observer.caution(

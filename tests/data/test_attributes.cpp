@@ -35,6 +35,14 @@ TEST(Attributes, OneGroupAValue) {
     EXPECT_THAT(tone.of, ElementsAre(2, 1, -1, 1, 0, 2));
 }
 
+TEST(Attributes, ANumberIsOneGroupHoweverItIsWritten) {
+    const Table tones = parse_csv("tone,code\n4.0,4\n4,4.0\n,x\n3,4\n4.5,3\n", "t.csv");
+    const Grouping tone = group_by(attribute_columns(tones), "tone");
+    EXPECT_THAT(tone.groups, ElementsAre("3", "4", "4.5"));
+    EXPECT_THAT(tone.of, ElementsAre(1, 1, -1, 0, 2));
+    EXPECT_THAT(group_by(attribute_columns(tones), "code").groups, ElementsAre("3", "4", "4.0", "x"));  // words
+}
+
 TEST(Attributes, CutsANumber) {
     const Grouping two = group_by(attribute_columns(kPeople), "age:60");
     EXPECT_THAT(two.groups, ElementsAre("<60", ">=60"));
@@ -109,6 +117,9 @@ TEST(Attributes, WarningsComeBeforeTheWork) {
         group_warnings(train, {"age:60", "sex", "age:600"}),
         ElementsAre("attribute sex: only one group, f (1) among 2 samples with 1 unknown; a gap needs two",
                     "attribute age:600: only one group, <600 (2) among 2 samples with 0 unknown; a gap needs two"));
+    const Table cases = parse_csv("sex\nmale\nfemale\nMale\n", "c.csv");
+    EXPECT_THAT(group_warnings(attribute_columns(cases), {"sex"}),
+                ElementsAre("attribute sex: the groups Male and male differ in case alone"));
     expect_error(
         Exit::data, [&] { group_warnings(train, {"sexe"}); }, file + ": no attribute 'sexe'", "the nearest is sex");
     expect_error(

@@ -1,9 +1,11 @@
 #include "engine/data/counts.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <sstream>
 
 #include "engine/data/check.h"
 #include "engine/data/parallel.h"
@@ -32,6 +34,23 @@ TEST(Counts, AsText) {
     EXPECT_THAT(text, HasSubstr("a\\x09very long name of a cla            1            0"));
     EXPECT_THAT(text, HasSubstr("sex in train                       female         male      unknown"));
     EXPECT_THAT(text, HasSubstr("all                                     3            0            1            4"));
+}
+
+TEST(Counts, ManyGroupsStandInBlocksWithin80Columns) {
+    const Folder folder;
+    std::string table = "image,label,split,tone,site\n";
+    for (int i = 0; i < 40; ++i)
+        table += fmt::format("{0}.png,a class of {1},train,{2},site number {0}\n", i, i % 2, 1 + i % 6);
+    const Dataset data = open_dataset("csv:" + folder.write("t.csv", table));
+    const std::string text = counts_text(data, {group_by(data, "tone"), group_by(data, "site")});
+    std::istringstream lines(text);
+    size_t blocks = 0;
+    for (std::string line; std::getline(lines, line);) {
+        EXPECT_LE(line.size(), 80u) << line;
+        blocks += line.starts_with("site in train");
+    }
+    EXPECT_EQ(blocks, 11u);  // 40 sites and unknown, four in a block
+    EXPECT_THAT(text, HasSubstr("tone in train                      1       2       3       4       5       6\n"));
 }
 
 TEST(Counts, ImagesThatShareALesionOrPatientWithTrain) {

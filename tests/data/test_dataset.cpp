@@ -153,8 +153,23 @@ TEST(Dataset, ReadsAFolder) {
     EXPECT_EQ(data.samples[1].image, "nv/1.jpg");
     EXPECT_EQ(data.samples[2].image, "nv/deep/2.PNG");
     EXPECT_TRUE(data.split_seed.has_value());
-    EXPECT_THAT(data.notes[0], HasSubstr("skipped 1 file that is not"));
+    EXPECT_EQ(data.notes[0], "skipped 1 file that is no JPEG, PNG or BMP: 1 .txt");
     EXPECT_TRUE(data.columns.empty());
+}
+
+TEST(Dataset, FilesThatAreNoImagesAreNamedByTheirKind) {
+    const Folder folder;
+    for (const char* file : {"nv/1.jpg", "mel/2.tif", "mel/3.tif", "mel/4.webp", "mel/list"}) folder.write(file, "");
+    EXPECT_EQ(open_dataset("folder:" + folder.string()).notes[0],
+              "skipped 4 files that are no JPEG, PNG or BMP: 2 .tif, 1 .webp, 1 without an ending");
+    std::filesystem::remove(folder / "nv/1.jpg");
+    expect_error(Exit::data, opening("folder:" + folder.string()), "(2 folders; skipped 4 files", "2 .tif");
+}
+
+TEST(Dataset, ClassesThatDifferInCaseAloneAreNamed) {
+    const Folder folder;
+    const std::string file = folder.write("t.csv", "image,label,split\na,MEL,train\nb,mel,train\nc,nv,train\n");
+    EXPECT_THAT(open_dataset("csv:" + file).notes, ::testing::Contains("the classes MEL and mel differ in case alone"));
 }
 
 TEST(Dataset, ReadsAFolderOfSplits) {

@@ -206,6 +206,14 @@ TEST(Loader, BadImageIsSkipped) {
     EXPECT_THROW(loader.next(batch), Error);
 }
 
+TEST(Loader, ABadImageStopsAndTheWayOnIsSaid) {
+    Loader loader(noise_but_bad, labels(100), training(4));
+    loader.start({17}, 0);
+    Batch batch;
+    testing::expect_error(
+        Exit::data, [&] { loader.next(batch); }, "; --skip-bad leaves out what cannot be read");
+}
+
 TEST(Loader, BuffersAreReused) {
     LoaderOptions options = training(2);
     Loader loader(noise, labels(100), options);

@@ -188,6 +188,11 @@ TEST(Seen, ATrainingAddsToWhatWasSeenBefore) {
     const SeenImages both = seen_images(open("b,x,train\nd,y,train\ne,x,val\n"), first);
     EXPECT_EQ(both.train.size(), 3u);
     EXPECT_EQ(both.val.size(), 1u) << "b is learned from now";
+    SeenImages foreign = first;
+    foreign.first_weights_unknown = true;
+    const Dataset after = open_dataset("csv:" + folder.string() + "/t.csv",
+                                       {.seen = seen_images(open("b,x,train\n"), foreign), .allow_leak = true});
+    EXPECT_THAT(after.notes, Contains(HasSubstr("first weights (--weights) were trained on is not known")));
     EXPECT_EQ(count_seen(both, open("a,x,test\nc,y,test\n")), 1);
     Dataset judged = open("b,x,val\nc,y,test\nd,y,test\n");
     judged.seen = first;

@@ -43,7 +43,7 @@ protected:
 TEST_F(Unlabelled, a_folder_gives_its_images_by_content_or_name) {
     EXPECT_EQ(images({at("in")}), (std::vector<std::string>{at("in/b.png"), at("in/broken.jpg"), at("in/deep/a.PNG"),
                                                             at("in/deep/no-ending")}));
-    EXPECT_EQ(data_.notes, std::vector<std::string>{"skipped 1 file that is no image"});
+    EXPECT_EQ(data_.notes, std::vector<std::string>{"skipped 1 file that is no JPEG, PNG or BMP: 1 .txt"});
 }
 
 TEST_F(Unlabelled, lists_and_files_keep_their_order_and_a_path_counts_once) {

@@ -9,6 +9,7 @@
 
 #include "engine/fairness/gap_report.h"
 #include "engine/fairness/macro_resamples.h"
+#include "engine/fairness/metric_intervals.h"
 #include "tests/fairness/simulate.h"
 
 namespace fp {
@@ -213,6 +214,19 @@ TEST(SmallCellsCoverage, AccuracyOfTinyGroups) {
     if (d.shown) fmt::print("five groups: bootstrap {:.3f}, cells {:.3f}\n", double(before) / of, double(after) / of);
     EXPECT_GE(double(after) / of, .92);
     EXPECT_LT(before, after);
+}
+
+// Classes of one image that is not recognised: where a resample lacks one, or its added unit is recognised, the mean is
+// higher.
+TEST(SmallCells, TheIntervalOfAMeanOverClassesHoldsTheValue) {
+    const Predictions p = simulate({{{40, 1, 1, 1, 1, 1}, {1, 0, 0, 0, 0, 0}}}, 3);
+    const EvaluateOptions options{.resamples = 300, .threads = 1};
+    const Scored scored = score_cohort(Scorer(p), whole(p), options, MetricSet::counts);
+    const Interval bare = percentile_interval(MacroResamples(p, whole(p), options).of(0, kBalancedAccuracy), .95),
+                   given = MetricIntervals(p, whole(p), scored, options).of(0, kBalancedAccuracy, .95);
+    EXPECT_GT(bare.low, 1. / 6 + .01);
+    EXPECT_DOUBLE_EQ(given.low, 1. / 6);
+    EXPECT_EQ(given.high, bare.high);
 }
 
 TEST(SmallCells, WithManyUnitsPerClassMacroResamplesAreTheBootstrap) {

@@ -55,6 +55,9 @@ TEST(Csv, RefusesWithFileAndLine) {
     EXPECT_THAT(error_of("a,b\n1,5\" wide\n"), HasSubstr("t.csv:2: a quote inside"));
     EXPECT_THAT(error_of("a,b\n1,\"2\"x\n"), HasSubstr("t.csv:2: text after a closing quote"));
     EXPECT_THAT(error_of("a,b\r1,2\r"), HasSubstr("t.csv:1: a carriage return"));
+    EXPECT_THAT(error_of("\xEF\xBB\xBFimage;label;sex\r\na b, c.jpg;nv;m\r\n"), HasSubstr("t.csv:1: semicolons part"));
+    EXPECT_THAT(error_of("image\tlabel\na\tnv\n"), HasSubstr("t.csv:1: tabs part its cells"));
+    EXPECT_EQ(parse_csv("a,b;c\n1,2;3\n", "t").rows[0][1], "2;3");
     EXPECT_THAT(error_of("a,a\n"), HasSubstr("t.csv:1: two columns are named 'a'"));
     EXPECT_THAT(error_of(std::string_view("a,b\n1,\0\n", 8)), HasSubstr("t.csv:2: holds a NUL"));
     EXPECT_THAT(error_of(std::string_view("a,b\n1,\"\0\"\n", 10)), HasSubstr("t.csv:2: holds a NUL"));

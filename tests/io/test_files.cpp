@@ -1,5 +1,6 @@
 #include "engine/io/files.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -78,6 +79,34 @@ TEST(Files, a_pipe_without_a_writer_is_empty_and_a_device_without_an_end_is_refu
         Exit::model, [&] { InputFile(pipe, Exit::model); }, "not a regular file");
     expect_error(
         Exit::data, [] { read_file("/dev/zero", uint64_t(1) << 40); }, "/dev/zero", "more than the 1073741824");
+}
+
+TEST(Files, nothing_is_renamed_over_a_pipe_or_a_device) {
+    const TemporaryFolder folder;
+    const auto pipe = folder / "pipe";
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+    require_creatable(pipe);
+    write_file(pipe, "12345");
+    char got[8];
+    EXPECT_EQ(read(reader, got, sizeof got), 5);
+    close(reader);
+    EXPECT_TRUE(fs::is_fifo(pipe));
+    EXPECT_EQ(count_files(folder.path()), 1);
+}
+
+TEST(Files, what_cannot_be_created_is_found_before_it_is_written) {
+    const TemporaryFolder folder;
+    require_creatable(folder / "a");
+    EXPECT_EQ(count_files(folder.path()), 0);
+    write_file(folder / "a", "old");
+    require_creatable(folder / "a");
+    EXPECT_EQ(read_file(folder / "a", kMuch), "old");
+    expect_error(
+        Exit::model, [&] { require_creatable(folder / "none" / "a", Exit::model); }, "cannot be created: No such file");
+    expect_error(
+        Exit::data, [&] { require_creatable(folder.path()); }, "is a folder, not a file");
+    EXPECT_EQ(count_files(folder.path()), 1);
 }
 
 TEST(Files, what_cannot_be_read_is_named) {

@@ -178,6 +178,7 @@ TEST_F(Drawn, ATrainingShowsItsFigures) {
          "<b>0.258</b><span>balanced accuracy on validation</span>", "aria-label=\"Learning rate\"",
          "aria-label=\"Equalized-odds gap on validation\"", "<line class=\"marked\"", "<tr><td>g0</td><td>60</td>",
          "2 images could not be read and were left out, the first: a.jpg",
+         "<td>layer4.1.conv2</td><td>4\u00d74</td><td>128\u2192128</td><td>147\u202f456</td><td>2.36</td><td>0.61</td>",
          "<tr class=\"sum\"><td>all</td><td>183</td><td>168</td><td>1</td></tr>"});
     ordered_json r = sample("train");
     r["curves"] = ordered_json::array({r["curves"][0]});

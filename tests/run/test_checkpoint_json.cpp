@@ -54,7 +54,8 @@ TEST(Card, knows_what_the_model_has_seen) {
                                             .train = {1, 0xffffffffffff},
                                             .val = {2},
                                             .truncated = true,
-                                            .earlier_unknown = true}};
+                                            .earlier_unknown = true,
+                                            .first_weights_unknown = true}};
     const std::string text = card_text({.classes = 2}, card);
     EXPECT_EQ(parse_card(text, "m").card.seen, card.seen);
     for (const auto& [was, is] : {std::pair{"\"000000000002\"", "\"00000000002\""},

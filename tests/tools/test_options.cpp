@@ -310,6 +310,30 @@ TEST(Options, the_command_line_is_quoted_for_a_shell) {
     EXPECT_EQ(o.command_line(), "fp_train --epochs 30 --out 'it'\\''s here'");
 }
 
+TEST(Options, a_file_to_be_written_is_tried_at_the_start) {
+    const TemporaryFolder folder;
+    const auto read_writing = [&](const std::string& out) {
+        Settings s;
+        Options o("fp_train", "Trains.");
+        declare(o, s);
+        o.output_file("out");
+        parse(o, out.empty() ? "" : "--out " + out);
+    };
+    read_writing("");
+    read_writing((folder / "a.csv").string());
+    EXPECT_FALSE(std::filesystem::exists(folder / "a.csv"));
+    for (const std::string& out : {(folder / "none/a.csv").string(), folder.path().string()})
+        expect_error(
+            Exit::data, [&] { read_writing(out); }, out);
+}
+
+TEST(Options, the_same_is_said_once) {
+    const Options o("fp_train", "Trains.");
+    ::testing::internal::CaptureStderr();
+    for (const char* line : {"device cpu", "data: x", "device cpu"}) o.say(line);
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "fp_train: device cpu\nfp_train: data: x\n");
+}
+
 TEST(Options, a_variable_that_no_tool_reads_is_refused) {
     const Variable other("FAIRPRUNE_CRITERION", "l1"), prefixed("FAIRPRUNE_FINETUNE_EPOCHS", "1");  // of fp_prune
     EXPECT_EQ(read("").epochs, 30);

@@ -176,6 +176,9 @@ TEST(Train, images_that_cannot_be_read_are_listed) {
     EXPECT_THAT(result.document, HasSubstr("\"first\": \"x.png: is no image\""));
     EXPECT_THAT(read_file(folder / "run" / "bad_images.csv", 1000), HasSubstr("x.png: is no image"));
     EXPECT_THAT(skipped_text(small.data), HasSubstr("1 image was skipped"));
+    Small resumed(kSynth, {.epochs = 1, .skip_bad = true});  // it is done, and reads no image
+    EXPECT_EQ(resumed.train({.folder = folder / "run", .if_run_is_there = IfRunIsThere::resume}).document,
+              result.document);
 }
 
 // Of the batches of 8 whole ones are left out: the first, one that ends a step, the last.

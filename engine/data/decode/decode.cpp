@@ -6,6 +6,7 @@
 #include "engine/data/decode/decode_formats.h"
 #include "engine/io/columns.h"
 #include "engine/io/files.h"
+#include "engine/io/words.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -60,6 +61,22 @@ bool begins_as_image(std::string_view first_bytes) { return format_of(first_byte
 bool named_as_image(const std::filesystem::path& file) {
     const std::string ending = plain(file.extension().string());
     return ending == ".jpg" || ending == ".jpeg" || ending == ".png" || ending == ".bmp";
+}
+
+void OtherFiles::add(const std::filesystem::path& file) {
+    ++by_ending_[file.has_extension() ? printable(file.extension().string(), 20) : "without an ending"];
+}
+
+std::string OtherFiles::note() const {
+    int64_t all = 0;
+    std::vector<std::string> kinds;
+    for (const auto& [ending, n] : by_ending_) {
+        all += n;
+        kinds.push_back(text(n, " ", ending));
+    }
+    return all == 0 ? ""
+                    : text("skipped ", counted(all, "file"), all == 1 ? " that is" : " that are",
+                           " no JPEG, PNG or BMP: ", list(kinds));
 }
 
 std::vector<uint8_t> read_image_file(const std::filesystem::path& path, const DecodeOptions& options) {

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,6 +44,17 @@ struct DecodeOptions {
 bool begins_as_image(std::string_view first_bytes);
 // Whether the file's name ends as that of such a format.
 bool named_as_image(const std::filesystem::path&);
+
+// Files of a folder that are no images, counted by the endings of their names.
+class OtherFiles {
+public:
+    void add(const std::filesystem::path&);
+    // "skipped 9 files that are no JPEG, PNG or BMP: 8 .tif, 1 .txt"; empty where there are none.
+    std::string note() const;
+
+private:
+    std::map<std::string, int64_t> by_ending_;
+};
 
 // `name` is what errors call the file.
 Pixels decode(std::span<const uint8_t> bytes, const std::string& name, const DecodeOptions& options = {});

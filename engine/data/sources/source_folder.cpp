@@ -11,6 +11,7 @@
 #include "engine/data/decode/decode.h"
 #include "engine/data/sources/sources.h"
 #include "engine/io/columns.h"
+#include "engine/io/words.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -28,23 +29,20 @@ std::vector<fs::path> subfolders(const fs::path& folder) {
     return found;
 }
 
-// Returns how many files are no images.
-int64_t list_class(const fs::path& folder, const std::string& split, Listing& listing) {
+void list_class(const fs::path& folder, const std::string& split, Listing& listing, OtherFiles& others) {
     std::vector<std::string> files;
-    int64_t others = 0;
     for (const auto& entry : fs::recursive_directory_iterator(folder)) {
         if (!entry.is_regular_file() || hidden(entry.path())) continue;
         if (named_as_image(entry.path()))
             files.push_back(entry.path().lexically_relative(listing.root).string());
         else
-            ++others;
+            others.add(entry.path());
     }
     std::sort(files.begin(), files.end());
     for (const std::string& file : files) {
         Cells& row = listing.table.rows.emplace_back(Cells{file, folder.filename().string()});
         if (listing.split) row.push_back(split);
     }
-    return others;
 }
 
 Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
@@ -59,7 +57,7 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
             beside.push_back(folder.filename().string());
 
     Listing listing{.table = {.header = {"image", "label"}, .name = spec.head}, .root = spec.head};
-    int64_t others = 0;
+    OtherFiles others;
     if (beside.empty() ? !splits.empty() : splits.contains(Split::train) && splits.size() > 1) {
         listing.split = 2;
         listing.table.header.push_back("split");
@@ -67,15 +65,14 @@ Listing list_folder(const DataSpec& spec, const DatasetOptions&) {
         for (const fs::path& folder : folders)
             if (parse_split(folder.filename().string()))
                 for (const fs::path& inner : subfolders(folder))
-                    others += list_class(inner, folder.filename().string(), listing);
+                    list_class(inner, folder.filename().string(), listing, others);
     } else {
-        for (const fs::path& folder : folders) others += list_class(folder, "", listing);
+        for (const fs::path& folder : folders) list_class(folder, "", listing, others);
     }
+    const std::string skipped = others.note();
     FP_REQUIRE(!listing.table.rows.empty(), Exit::data, spec.head, ": holds no CLASS/IMAGE.jpg, .jpeg, .png or .bmp (",
-               folders.size(), " folders, ", others, " other files)");
-    if (others > 0)
-        listing.notes.push_back(text(
-            "skipped ", others, others == 1 ? " file that is not" : " files that are not .jpg, .jpeg, .png or .bmp"));
+               counted(int64_t(folders.size()), "folder"), skipped.empty() ? "" : "; " + skipped, ")");
+    if (!skipped.empty()) listing.notes.push_back(skipped);
     return listing;
 }
 

@@ -86,7 +86,7 @@ namespace sources {
 extern const Source isic2019{.name = "isic2019",
                              .says = "isic2019:DIR",
                              .opens = "The training set of ISIC 2019 as published: two tables and IMAGE.jpg.",
-                             .keys = {{"images", "folder of the images (default: DIR/ISIC_2019_Training_Input, DIR)"}},
+                             .keys = {{"images", "folder of images (default: DIR/ISIC_2019_Training_Input, DIR)"}},
                              .list = list_isic2019};
 }
 

@@ -17,7 +17,7 @@ void for_each_key(Spec& spec, const Visit& visit) {
     visit("size", "side of an image in pixels", spec.size, 8, 1024);
     visit("classes", "classes", spec.classes, 2, 64);
     visit("groups", "groups", spec.groups, 1, 8);
-    visit("bias", "how far the group tells the class in train", spec.bias, 0, 1);
+    visit("bias", "how far group tells class in train", spec.bias, 0, 1);
     visit("difficulty", "0: lesions stand out, 1: hardly visible", spec.difficulty, 0, 1);
     visit("views", "images of a lesion", spec.views, 1, 1000);
     visit("seed", "of all that is drawn", spec.seed, 0, UINT64_MAX);
@@ -77,7 +77,7 @@ std::string to_string(const SynthSpec& spec) {
 namespace sources {
 extern const Source synth{.name = "synth",
                           .says = "synth:n=2000,size=64,...",
-                          .opens = "Generated lesions whose class is tied to a group in train, not in val and test.",
+                          .opens = "Generated lesions: class and group are tied in train, not in val and test.",
                           .keys = keys_of_synth(),
                           .example = "synth:n=4000,size=64,classes=4,groups=2,bias=0.85",
                           .needs_path = false,

@@ -39,12 +39,12 @@ function roofSection(r) {
         const layers = r.layers.filter((l) => l.checkpoint === name);
         const time = (l) => l.forward_ms + l.backward_ms;
         const all = layers.reduce((sum, l) => sum + time(l), 0);
-        const rows = layers.filter((l) => time(l) > 0).map((l) => row([l.layer, l.op,
+        const rows = layers.filter((l) => time(l) > 0).map((l) => row([l.layer,
             html`${l.channels[0]}&rarr;${l.channels[1]}`, html`${l.map[0]}&times;${l.map[1]}`, fixed(l.macs * 1e-6, 2),
             fixed(l.bytes * 1e-6, 2), l.ms ? withInterval(fixed(l.ms.value, 3), l.ms) : fixed(time(l), 3),
             percent(time(l) / all), roofCell(l, time(l))]));
-        return html`<h3>${name}</h3>${table(["layer", "op", "channels", "map", "M multiply-adds", "MB moved", "ms",
-            "of the time", "of the roof"], rows)}`;
+        return html`<h3>${name}</h3>${table(["layer", "channels", "map", "M multiply-adds", "MB moved", "ms",
+            "of the time", "of the roof"], rows, "layers")}`;
     });
     const { flops, bytes } = r.context.roof;
     return html`<h2>Layers against the roof</h2><p class="soft">The roof, measured: ${fixed(flops * 1e-9, 0)} GFLOP/s

@@ -131,7 +131,7 @@ function layersSection(layers, roof) {
         passes.${roof ? ` The roof, measured in turns with them: ${fixed(roof.flops * 1e-9, 0)} GFLOP/s and
         ${fixed(roof.bytes * 1e-9, 1)} GB/s. Of the roof: the least time that it allows over the time; more than 100 % where the
         maps were in a cache, or a product runs faster than the roof's.` : ""}</p>${table(["layer", "map", "channels",
-            "parameters", "M multiply-adds", "MB moved", "ms", "of the time", ...(roof ? ["of the roof"] : [])], rows)}`;
+            "parameters", "M multiply-adds", "MB moved", "ms", "of the time", ...(roof ? ["of the roof"] : [])], rows, "layers")}`;
 }
 
 function reportSections(r) {

@@ -98,6 +98,18 @@ function dataSection({ classes, counts, notes }) {
         ${byGroup.length > 0 ? folded("Classes by groups", byGroup) : ""}`;
 }
 
+// What each costs for one image; fp_bench --layers measures the time.
+function modelSection(layers) {
+    const million = (v) => fixed(v * 1e-6, 2);
+    const rows = layers.map(({ layer, map, channels, parameters, macs, bytes }) => row([layer,
+        html`${map[0]}&times;${map[1]}`, html`${channels[0]}&rarr;${channels[1]}`, grouped(parameters), million(macs),
+        million(bytes)]));
+    return html`<h2>Layers</h2><p class="soft">Of one image, in evaluation. fp_bench --layers measures their
+        times.</p>${folded("Convolutions and linear layers", table(["layer", "map", "channels", "parameters",
+            "M multiply-adds", "MB moved"], rows))}`;
+}
+
 function trainSections(r) {
-    return [trainingText(r), trainTiles(r), curvesSection(r), validationSection(r), dataSection(r)];
+    return [trainingText(r), trainTiles(r), curvesSection(r), validationSection(r), dataSection(r),
+        modelSection(r.layers)];
 }
