@@ -1,13 +1,16 @@
 #include "kernels/isa.h"
 
 #include <cstdlib>
+#include <string>
 
 #include "kernels/error.h"
 #include "kernels/host_table.h"
 
 extern "C" {  // cmake/host.cmake
-#ifdef __x86_64__
+#if defined(__x86_64__)
 extern const fp::HostTable fp_host_table_v2, fp_host_table_v3, fp_host_table_v4;
+#elif defined(__aarch64__)
+extern const fp::HostTable fp_host_table_neon;
 #else
 extern const fp::HostTable fp_host_table_baseline;
 #endif
@@ -20,11 +23,12 @@ struct Isa {
     std::string_view name;
     bool here;
     const HostTable& table;
+    std::string_view word() const { return name.substr(name.rfind('-') + 1); }
 };
 
 // Best first.
 std::vector<Isa> all() {
-#ifdef __x86_64__
+#if defined(__x86_64__)
     __builtin_cpu_init();
     const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
     const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -34,6 +38,8 @@ std::vector<Isa> all() {
                     __builtin_cpu_supports("avx512vl");
     return {
         {"x86-64-v4", v4, fp_host_table_v4}, {"x86-64-v3", v3, fp_host_table_v3}, {"x86-64-v2", v2, fp_host_table_v2}};
+#elif defined(__aarch64__)
+    return {{"aarch64-neon", true, fp_host_table_neon}};
 #else
     return {{"baseline", true, fp_host_table_baseline}};
 #endif
@@ -41,13 +47,15 @@ std::vector<Isa> all() {
 
 Isa pick() {
     const char* const wanted = std::getenv("FP_CPU_ISA");
+    std::string words;
     for (const Isa& isa : all()) {
+        words += (words.empty() ? "" : ", ") + std::string(isa.word());
         if (!wanted && isa.here) return isa;
-        if (!wanted || !isa.name.ends_with(wanted)) continue;
+        if (!wanted || (isa.word() != wanted && isa.name != wanted)) continue;
         FP_REQUIRE(isa.here, Exit::device, "FP_CPU_ISA=", wanted, ": this processor has no ", isa.name);
         return isa;
     }
-    FP_REQUIRE(!wanted, Exit::usage, "FP_CPU_ISA=", wanted, " is none of v2, v3, v4");
+    FP_REQUIRE(!wanted, Exit::usage, "FP_CPU_ISA=", wanted, " is none of those of this build: ", words);
     fail("this processor has no SSE4.2, which every host kernel needs");
 }
 

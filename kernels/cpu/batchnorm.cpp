@@ -7,7 +7,7 @@
 //   dx   = gamma rstd (g - dbeta / m - xhat dgamma / m)     batch statistics
 //   dx   = gamma rstd g                                     given statistics
 //
-// Layout   Channels in blocks of 8 or 16, one vector per pixel. The padding of y is zero because gamma, beta and x are
+// Layout   Channels in blocks of 4, 8 or 16, one vector per pixel. The padding of y is zero because gamma, beta and x are
 //          zero there.
 // Sums     A unit of work is a run of images of one channel block, split into tiles of at most 128 pixels. Sums within
 //          a tile are in float; tiles and units are combined in double and in a fixed order, so results depend on the

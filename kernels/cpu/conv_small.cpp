@@ -162,15 +162,15 @@ void backward_filter_of(const ConvShape& s, const float* x, const float* dy, flo
             float* tile = tiles;
             std::vector<Factors> factors;
             for (const auto& plane : sums) {
-                for (const int half : {0, kBlock / 2}) {
+                for (int c = 0; c < kBlock; c += kOuterRows<kBlock>) {
                     factors.clear();
                     for (const auto [of_x, of_y] : plane) {
-                        factors.push_back({packed_x + (int64_t(of_x) * s.x.blocks() + cb) * step + half,
+                        factors.push_back({packed_x + (int64_t(of_x) * s.x.blocks() + cb) * step + c,
                                            packed_y + (int64_t(of_y) * y.blocks() + first) * step});
                     }
                     columns == kColumns ? multiply_outer<kBlock, kColumns>(factors, s.x.n, tile)
                                         : multiply_outer<kBlock, 1>(factors, s.x.n, tile);
-                    tile += kBlock / 2 * columns * kBlock;
+                    tile += kOuterRows<kBlock> * columns * kBlock;
                 }
             }
             for (int j = 0; j < columns; ++j) {

@@ -13,7 +13,10 @@ constexpr int kColumns = 2;   // blocks of channels in a register tile
 constexpr int kTallest = 12;  // images in one: 12 x 2 of 32 registers, or 6 x 2 of 16
 
 template <int kBlock>
-constexpr int kTall = kBlock == 16 ? kTallest : 6;
+constexpr int kTall = kRegisters == 32 ? kTallest : 6;
+// Channels c of a block in one tile of the filters' gradient.
+template <int kBlock>
+constexpr int kOuterRows = kBlock == 4 ? 4 : kBlock / 2;
 
 template <int kBlock>
 Floats<kBlock> sum_of(const Plane& plane, const float* from, int64_t step) {
@@ -154,11 +157,10 @@ Multiply multiply_for(int tall, int columns) {
     return columns == kColumns ? multiply_for<kBlock, kColumns>(tall, heights) : multiply_for<kBlock, 1>(tall, heights);
 }
 
-// out[c][column][lane] = sum over factors and images of a[image][c] b[column][image][lane], for half a block
-// of channels c.
+// out[c][column][lane] = sum over factors and images of a[image][c] b[column][image][lane], for kOuterRows channels c.
 template <int kBlock, int kWide>
 void multiply_outer(const std::vector<Factors>& factors, int images, float* out) {
-    constexpr int kRows = kBlock / 2;
+    constexpr int kRows = kOuterRows<kBlock>;
     const int64_t b_step = int64_t(images) * kBlock;
     Floats<kBlock> sum[kRows][kWide] = {};
     for (const auto [a, b] : factors) {

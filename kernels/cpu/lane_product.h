@@ -32,7 +32,7 @@ struct SquareDifference {
 };
 
 // The side of the tile of sums in registers: with its operands it uses 24 of 32 registers, or 15 of 16.
-constexpr int kTileSide = kNativeLanes == 16 ? 4 : 3;
+constexpr int kTileSide = kRegisters == 32 ? 4 : 3;
 
 // out(i,j) = sum_k term(a(i,k), b(j,k)) for i < R, j < C; added to out if kAdd.
 template <int L, class Term, bool kAdd, int R, int C>

@@ -1,11 +1,15 @@
-// Vectors of channels: GCC's and clang's vector extension, so one source makes AVX-512, AVX2 or NEON.
+// Vectors of channels: GCC's and clang's vector extension, so one source makes AVX-512, AVX2, SSE or NEON.
 #pragma once
 
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
+#ifdef __aarch64__
+#include <arm_neon.h>
+#endif
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "kernels/error.h"
@@ -14,8 +18,14 @@ namespace fp::cpu {
 
 // The floats in one vector register of the target.
 constexpr int kNativeLanes = __BIGGEST_ALIGNMENT__ / sizeof(float);
-// Channels of a block of the host's layout.
-constexpr int kBlock = kNativeLanes > 8 ? 16 : 8;
+// Channels of a block of the host's layout. GCC keeps a wider vector than the target has in memory, not in registers.
+constexpr int kBlock = kNativeLanes;
+// The vector registers of the target.
+#ifdef __aarch64__
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = kNativeLanes == 16 ? 32 : 16;
+#endif
 
 template <class T, int L>
 struct VectorOf {
@@ -62,6 +72,16 @@ inline Ints<L> load(const uint8_t* p) {
 #ifdef __AVX2__
     if constexpr (L == 8) return (Ints<L>)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 #endif
+#ifdef __SSE4_1__
+    if constexpr (L == 4) return (Ints<L>)_mm_cvtepu8_epi32(_mm_loadu_si32(p));
+#endif
+#ifdef __aarch64__
+    if constexpr (L == 4) {
+        uint32_t bytes;
+        std::memcpy(&bytes, p, sizeof bytes);
+        return (Ints<L>)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes))));
+    }
+#endif
     return __builtin_convertvector(*reinterpret_cast<const typename VectorOf<uint8_t, L>::in_memory*>(p), Ints<L>);
 }
 template <int L>
@@ -75,6 +95,20 @@ inline void store(uint8_t* p, const Ints<L>& v) {
         const __m128i words =
             _mm_packus_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
         return _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+    }
+#endif
+#ifdef __SSE4_1__
+    if constexpr (L == 4) {
+        const __m128i words = _mm_packus_epi32((__m128i)v, (__m128i)v);
+        return _mm_storeu_si32(p, _mm_packus_epi16(words, words));
+    }
+#endif
+#ifdef __aarch64__
+    if constexpr (L == 4) {
+        const uint16x4_t words = vmovn_u32((uint32x4_t)v);
+        const uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
+        std::memcpy(p, &bytes, sizeof bytes);
+        return;
     }
 #endif
     using Bytes = typename VectorOf<uint8_t, L>::type;

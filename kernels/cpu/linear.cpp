@@ -17,8 +17,8 @@
 namespace fp::cpu {
 namespace {
 
-constexpr int kTall = std::min(2, kMostBlocks);  // blocks of outputs in a tile
-constexpr int64_t kPartBlocks = 512 / kBlock;    // along D: 2 x 16 x 512 numbers of the filters, 64 KB
+constexpr int kTall = 2;                       // blocks of outputs in a tile
+constexpr int64_t kPartBlocks = 512 / kBlock;  // along D: 2 x 16 x 512 numbers of the filters, 64 KB
 
 struct Sizes {
     int n, in, out;  // samples; blocks along D and along K

@@ -11,7 +11,7 @@
 //   cosine     du = -Sym u,  dx_i = (du_i - (du_i.u_i) u_i) / |x_i|, and 0 for a zero vector
 //   euclidean  dx_i = 2 sum_j Sym_ij (x_i - x_j)
 //
-// Lanes    A vector holds one number of each of 8 or 16 neighbouring channels, as stored, so every step below processes
+// Lanes    A vector holds one number of each of 4, 8 or 16 neighbouring channels, as stored, so every step below processes
 //          that many channels at once. The set of pairs that count is the same for all of them.
 // Tiles    32 x 32 pairs, those above the diagonal only; each adds to the sums of its rows and of its columns. One pass
 //          over the tiles serves all label sets.
@@ -159,16 +159,12 @@ void give_gradient(const SnnlShape& s, const Workspace<L>& w, const Floats<L>& f
     }
 }
 
-// Lanes of the vectors that this build works with, for channels in blocks of B.
-template <int B>
-constexpr int kLanes = std::min(B, kNativeLanes);
-
 int most_workers(int groups) { return std::min(omp_get_max_threads(), groups); }
 
 size_t scratch_bytes(const SnnlShape& s, bool) {
     size_t bytes = 0;
     with_block(s.x.block, [&](auto block) {
-        constexpr int L = kLanes<block>;
+        constexpr int L = block;
         Carve shared(nullptr), own(nullptr);
         SnnlLabels(s.x.n, s.sets, shared);
         Workspace<L>(s, SnnlLabels::most_partitions(s.sets), true, own);
@@ -202,7 +198,7 @@ void for_groups(const SnnlShape& s, const int32_t* label, const int32_t* strata,
 void forward(const SnnlShape& s, const Snnl::Forward& a, void* scratch, Stream) {
     const auto* x = as<float>(a.x);
     with_block(s.x.block, [&](auto block) {
-        constexpr int L = kLanes<block>;
+        constexpr int L = block;
         for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           take_rows<L>(s, x, first, w);
@@ -218,7 +214,7 @@ void backward(const SnnlShape& s, const Snnl::Backward& a, void* scratch, Stream
     const auto* x = as<float>(a.x);
     auto* dx = as<float>(a.dx);
     with_block(s.x.block, [&](auto block) {
-        constexpr int L = kLanes<block>;
+        constexpr int L = block;
         for_groups<L>(s, a.labels, a.strata, scratch,
                       [&](const SnnlLabels& labels, const Workspace<L>& w, int c, int64_t first) {
                           const int32_t* others = labels[labels.same(0)].others;

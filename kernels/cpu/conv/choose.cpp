@@ -17,7 +17,6 @@ namespace {
 
 constexpr double kMultiplyAdds = 2.0 * kNativeLanes * 0.85, kBytes = 4;  // a cycle
 constexpr double kPatch = 110, kOutputs = 90, kFilter = 70;              // cycles a vector
-constexpr double kVectors = double(kBlock) / kNativeLanes;
 
 double cycles(double multiply_adds, double filter_floats) {
     return std::max(multiply_adds / kMultiplyAdds, filter_floats * sizeof(float) / kBytes);
@@ -33,7 +32,7 @@ double winograd_cycles(const ConvShape& s, ConvPass call) {
     const double tiles = double(ceil_div(s.p(), 4) * ceil_div(s.q(), 4)) * s.x.n;
     const double transforms = tiles * (kPatch * s.x.blocks() + kOutputs * s.y().blocks());
     const double once = call == ConvPass::inference ? 0 : double(s.x.stored_c()) * s.y().blocks() * kFilter;
-    return cycles(filters * tiles, filters) + kVectors * (transforms + once);
+    return cycles(filters * tiles, filters) + transforms + once;
 }
 
 }  // namespace

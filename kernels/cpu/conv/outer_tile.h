@@ -15,7 +15,7 @@ using OuterTile = void (*)(const OuterReach&, const float* x, const float* dy, c
 
 // Inputs of a block in one tile, and blocks of outputs.
 inline constexpr int kOuterInputs = kBlock == 16 ? 8 : 4;
-inline constexpr int kOuterBlocks = kNativeLanes == 4 ? 1 : 3;
+inline constexpr int kOuterBlocks = kNativeLanes > 4 ? 3 : kRegisters == 32 ? 6 : 2;
 
 // inputs <= kOuterInputs, blocks <= kOuterBlocks.
 OuterTile outer_tile_for(int inputs, int blocks);

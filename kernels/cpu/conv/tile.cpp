@@ -30,7 +30,10 @@ Tile find(int pixels, int blocks) {
 }
 
 // Cycles of one multiply-add of every sum: two multiply-adds or two loads a cycle, and no sum twice in four.
-double cycles(int pixels, int blocks) { return std::max({pixels * blocks / 2.0, (pixels + blocks) / 2.0, 4.0}); }
+double cycles(int pixels, int blocks) {
+    const double loads = blocks + (kByLane ? pixels / double(kBlock) : pixels);
+    return std::max({pixels * blocks / 2.0, loads / 2.0, 4.0});
+}
 
 }  // namespace
 

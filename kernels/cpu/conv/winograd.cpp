@@ -16,7 +16,7 @@
 namespace fp::cpu::winograd {
 namespace {
 
-constexpr int kBlocks = std::min(2, kMostBlocks);  // of outputs in a register tile
+constexpr int kBlocks = 2;  // of outputs in a register tile
 constexpr int kOwnTiles = most_pixels(kBlocks) * (24 / most_pixels(kBlocks) + (kNativeLanes == 16));  // 24 or 28
 constexpr int64_t kSharedFloats = 3 << 20;  // of V: 12 MB, in the L3 cache
 
