@@ -45,6 +45,8 @@ struct Grid {
     int64_t blocks_y = 1, blocks_z = 1;
     int threads = 256;
     size_t shared_bytes = 0;
+    int cluster = 1;     // so many consecutive blocks of x run at the same time (hopper.cuh: clusters)
+    bool early = false;  // may begin while the kernels in front still run (hopper.cuh)
     Place at = Place::current();
 };
 
@@ -56,9 +58,24 @@ void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... 
         status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared_bytes));
     if (status == cudaSuccess) {
-        const dim3 blocks(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
-        kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(static_cast<Params>(args)...);
-        status = cudaGetLastError();
+        cudaLaunchAttribute attributes[2];
+        cudaLaunchConfig_t config{};
+        config.gridDim = dim3(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
+        config.blockDim = dim3(unsigned(grid.threads));
+        config.dynamicSmemBytes = grid.shared_bytes;
+        config.stream = raw(stream);
+        config.attrs = attributes;
+        if (grid.cluster > 1) {
+            cudaLaunchAttribute& a = attributes[config.numAttrs++];
+            a.id = cudaLaunchAttributeClusterDimension;
+            a.val.clusterDim = {.x = unsigned(grid.cluster), .y = 1, .z = 1};
+        }
+        if (grid.early) {
+            cudaLaunchAttribute& a = attributes[config.numAttrs++];
+            a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+            a.val.programmaticStreamSerializationAllowed = 1;
+        }
+        status = cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
         if (status == cudaSuccess && each_launch_waits()) status = cudaStreamSynchronize(raw(stream));
     }
     if (status == cudaSuccess) return;
