@@ -32,6 +32,18 @@ struct PixelPlan {
 // For the kernels pixels, stream and patch.
 PixelPlan pixel_plan(const ConvShape&, Pass, ConvChoice);
 
+// How wgmma_split_kernel computes a convolution: in tiles, each by a cluster of `parts` blocks that have so many steps of
+// its sum each, or one fewer.
+struct SplitPlan {
+    TileSize tile{};
+    int parts = 1;
+    int64_t tiles = 0, steps = 0;
+};
+SplitPlan split_plan(const ConvShape&, ConvChoice);
+constexpr int kMostParts = 8;  // blocks of a cluster that every GPU with clusters can run
+// Stages of its ring: two blocks fit a multiprocessor.
+constexpr int split_stages(TileSize tile) { return tile.n == 32 ? 8 : 5; }
+
 // The gradient of the input at stride 1 as a convolution of dy.
 ConvSizes turned_round(const ConvSizes&);
 // The convolution that a pass (not dw) computes.
