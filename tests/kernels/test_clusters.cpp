@@ -65,8 +65,8 @@ TEST(Clusters, ThereAreNoOtherBlocks) {
     uneven.blocks = 7;
     EXPECT_THAT(complaint(uneven, adds_over_cluster, sums.data(), 3, true, true), HasSubstr("clusters of 3 in 7"));
     Grid large = kTwoClusters;
-    large.blocks = large.cluster = 9;
-    EXPECT_THAT(complaint(large, adds_over_cluster, sums.data(), 9, true, true), HasSubstr("clusters of 9"));
+    large.blocks = large.cluster = 17;
+    EXPECT_THAT(complaint(large, adds_over_cluster, sums.data(), 17, true, true), HasSubstr("clusters of 17"));
 }
 
 __global__ void waits_apart() {

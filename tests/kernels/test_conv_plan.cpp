@@ -129,7 +129,7 @@ TEST_F(ConvPlan, EveryKernelAndTileIsSomeLayers) {
 // Nothing that was measured takes less than the choice by the model, and what was not has to be well ahead of it.
 TEST_F(ConvPlan, ChoiceIsTheLeast) {
     int unmeasured = 0;
-    const auto ahead = [](ConvChoice c) { return c.kernel == ConvKernel::split ? 1e-6 : 2e-6; };
+    const auto ahead = [](ConvChoice c) { return c.kernel == ConvKernel::split ? 0.5e-6 : 2e-6; };
     for_layers([&](const ConvShape& s) {
         if (s.x.n % 128 != 0) return;
         for (const auto& [pass, extras] : kAsked) {
@@ -190,7 +190,7 @@ TEST_F(ConvPlan, SumsAreSplitForFewPixels) {
     EXPECT_FALSE(splits(conv(1, 512, 7, 512, 3, 1)));
 }
 
-// No part of a sum is empty, and tiles that fill the device are hardly split.
+// No part of a sum is empty.
 TEST_F(ConvPlan, PartsOfASumAreNeverEmpty) {
     std::set<int> seen;
     for_layers([&](const ConvShape& s) {
@@ -199,13 +199,11 @@ TEST_F(ConvPlan, PartsOfASumAreNeverEmpty) {
             const SplitPlan plan = split_plan(s, c);
             seen.insert(plan.parts);
             EXPECT_GE(plan.parts, 1);
-            EXPECT_LE(plan.parts, std::min<int64_t>(kMostParts, plan.steps));
-            EXPECT_EQ(plan.tiles, ceil_div(s.x.n * s.y().pixels(), 64) * ceil_div(s.y().stored_c(), c.tile.n));
-            if (plan.tiles >= 2 * kProcessors) EXPECT_LE(plan.parts, 2) << "enough tiles to fill the device";
+            EXPECT_LE(plan.parts, std::min<int64_t>(kPlannedParts, s.w.r * s.w.s * ceil_div(s.x.stored_c(), 64)));
         }
     });
     EXPECT_EQ(*seen.begin(), 1);
-    EXPECT_EQ(*seen.rbegin(), kMostParts);
+    EXPECT_EQ(*seen.rbegin(), kPlannedParts);
 }
 
 TEST_F(ConvPlan, WhatDoesNotFitIsAnError) {

@@ -16,7 +16,7 @@ constexpr TileSize kTiles[] = {{64, 32}, {64, 64}};
 
 TEST_P(ConvSplit, InEveryTileAndNumberOfParts) {
     for (const TileSize tile : kTiles)
-        for (int parts = 1; parts <= kMostParts; ++parts) {
+        for (const int parts : {1, 2, 3, 4, 5, 8, 11, 16}) {
             SCOPED_TRACE(text(tile.n, " outputs, ", parts, " parts"));
             conv_forced() = {.pixels = ConvKernel::split, .tile = tile, .parts = parts};
             expect_infer(ragged(72, tile.n + 8));                                // 9 whole chunks, 9 partial ones

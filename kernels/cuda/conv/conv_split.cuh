@@ -9,7 +9,7 @@
 // GEMM      that of conv_wgmma.cuh in tiles of 64 pixels x 32 or 64 outputs, and in its steps: a tap and a chunk of 64
 //           channels, a partial chunk with zeros behind it. Part i of n has the steps from i / n to (i + 1) / n of all.
 // Threads   160: a consumer warpgroup, and a producer warp of which one thread works. A cluster is the n blocks of one
-//           tile (split_plan.cpp: n = 1 to 8), n the fastest part of blockIdx.x.
+//           tile (split_plan.cpp: 1, 2, 4 or 8), n the fastest part of blockIdx.x.
 // Join      Each block leaves its float32 sums in its own shared memory. Behind the cluster's barrier each finishes its
 //           n-th of the tile, in pieces of 4 outputs: it adds the n parts from distributed shared memory in the order of the sum, whichever
 //           block came first, then bias and residual, and stores y. So bits do not depend on timing, and no scratch
@@ -46,6 +46,7 @@ struct SplitTile {
         alignas(16) float sums[kSplitPixels][kRow];
         uint2 residual[kPieces];
     };
+    static_assert(2 * (sizeof(Shared) + 1024) <= 228 * 1024, "two blocks per multiprocessor");
 };
 
 // Counts the steps of a convolution in the order of Steps: division once, at the first.

@@ -14,9 +14,9 @@ namespace {
 // By how much an unmeasured kernel must be faster: the error of the model, a share of long launches and a time of short
 // ones.
 constexpr double kUnmeasuredShare = 0.1, kUnmeasured = 2e-6;
-// For few pixels the others take longer than the model says: pixels 128x32 7.5 us where it says 6.0 (64 channels at
-// 56x56, batch 1) and 33 where it says 32 (512 at 7x7).
-constexpr double kUnmeasuredSplit = 1e-6;
+// For few pixels the others take longer than the model says: pixels 128x32 at batch 1 7.5 us where it says 6.0 (3x3 of 64
+// channels at 56x56), 4.6 where it says 2.4 (1x1 from 64 to 128 at stride 2), 33 where it says 32 (3x3 of 512 at 7x7).
+constexpr double kUnmeasuredSplit = 0.5e-6;
 
 bool fits(const ConvTile& t, const ConvShape& s, Pass pass, ConvExtras extras) {
     if (!(t.passes & bit(pass))) return false;

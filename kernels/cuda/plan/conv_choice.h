@@ -4,7 +4,7 @@
 // device.
 //
 // A kernel and tile that were not measured on an H200 in that pass on similar shapes (with, or without, fewer than 64
-// channels in or out) must be 10 % and 2 us faster by the model than the best of those that were; `split` 10 % and 1 us.
+// channels in or out) must be 10 % and 2 us faster by the model than the best of those that were; `split` 10 % and 0.5 us.
 #pragma once
 
 #include <optional>

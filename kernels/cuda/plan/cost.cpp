@@ -114,17 +114,18 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
 }
 
 // A block's copies are on their way at once, as far as its ring reaches.
-void split(Cost& c, const Device& d, const Direct& g, const SplitPlan& plan, ConvChoice choice, ConvExtras extras) {
+void split(Cost& c, const Device& d, const Direct& g, ConvChoice choice, int parts, ConvExtras extras) {
     const TileSize t = choice.tile;
-    const int64_t of_each = ceil_div(plan.tiles * plan.parts, d.multiprocessors);
+    const int64_t of_each = ceil_div(ceil_div(g.pixels, t.m) * g.across(t) * parts, d.multiprocessors);
     c.resident = int(std::min<int64_t>(choice.resident, of_each));
-    const double rounds = double(round_up(of_each, c.resident)), steps = double(ceil_div(plan.steps, plan.parts));
+    const double rounds = double(round_up(of_each, c.resident)), steps = double(ceil_div(g.steps, parts));
     const double late = std::max(0.0, steps - split_stages(t));
     c.fill = rounds * kFill - kSplitEarly;
     c.products = products_of(d, rounds * t.m * t.n, steps * kChunk);
     c.load = load_of(d, rounds * steps * (t.m * copying(g.in) + t.n) * kRowBytes);
     c.step = rounds * (steps * kStep + late * kFill / split_stages(t));
-    c.epilogue = rounds * (kSplitJoin + g.leaving(t) / plan.parts * (1 / kSplitLeave + extras.residual / kResidual));
+    const double join = parts > 1 ? kSplitJoin : 0;
+    c.epilogue = rounds * (join + g.leaving(t) / parts * (1 / kSplitLeave + extras.residual / kResidual));
 }
 
 // dx at stride 2: one parity class after the other, each with its own taps.
@@ -266,6 +267,13 @@ std::string_view Cost::limiter() const {
                               : "issue";
 }
 
+double seconds_of_parts(const ConvShape& s, ConvChoice choice, int parts) {
+    const Direct g(s, Pass::forward);
+    Cost c{.start = kDevice.start, .memory = (g.read + g.written + g.weights) / kDevice.hbm};
+    split(c, kDevice, g, choice, parts, {});
+    return c.seconds();
+}
+
 Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
     Cost c{.start = d.start};
     if (pass == Pass::filter) {
@@ -300,7 +308,7 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
             strided(c, d, g, choice, extras);
             break;
         case ConvKernel::split:
-            split(c, d, g, split_plan(s, choice), choice, extras);
+            split(c, d, g, choice, split_plan(s, choice).parts, extras);
             break;
         case ConvKernel::halo:
         case ConvKernel::halo_wgmma:

@@ -1,32 +1,20 @@
-#include <limits>
-
 #include "kernels/cuda/plan/conv_plan.h"
+#include "kernels/cuda/plan/cost.h"
 
 namespace fp {
-namespace {
-
-// In steps: the constant time of a block (its start, the first copies), and of joining the parts of a tile.
-constexpr int64_t kOfBlock = 15, kOfJoining = 8;
-
-}  // namespace
 
 SplitPlan split_plan(const ConvShape& s, ConvChoice choice) {
-    const ConvSizes g = ConvSizes::of(s);
-    SplitPlan plan{.tile = choice.tile,
-                   .tiles = ceil_div(g.pixels_out(), choice.tile.m) * ceil_div(g.y_c, choice.tile.n),
-                   .steps = int64_t(g.r) * g.s * ceil_div(g.c, 64)};
-    const int most = int(std::min<int64_t>(kMostParts, plan.steps));
+    const int64_t steps = int64_t(s.w.r) * s.w.s * ceil_div(s.x.stored_c(), 64);
+    SplitPlan plan{.tile = choice.tile};
     if (const int forced = conv_forced().parts; forced > 0) {
-        plan.parts = std::min(forced, most);
+        plan.parts = int(std::min<int64_t>({forced, kMostParts, steps}));
         return plan;
     }
-    const int64_t at_once = int64_t(kProcessors) * choice.resident;
-    int64_t least = std::numeric_limits<int64_t>::max();
-    for (int parts = 1; parts <= most; ++parts) {
-        const int64_t waves = ceil_div(plan.tiles * parts, at_once);
-        const int64_t time = waves * (kOfBlock + ceil_div(plan.steps, parts) + (parts > 1 ? kOfJoining : 0));
-        if (time >= least) continue;
-        least = time;
+    double least = seconds_of_parts(s, choice, 1);
+    for (int parts = 2; parts <= std::min<int64_t>(kPlannedParts, steps); parts *= 2) {  // clusters of these sizes fill the groups of multiprocessors
+        const double now = seconds_of_parts(s, choice, parts);
+        if (now >= least) continue;
+        least = now;
         plan.parts = parts;
     }
     return plan;

@@ -6,7 +6,7 @@
 // Threads   256. A warp has one output k of all samples, or, where a filter has 4096 weights or more, a block has. Lanes
 //           stride over the filter in packs of 16 bytes of x; the lanes' sums are added over the warp, then those of the
 //           warps in order. So the order of a sum follows from the shape alone.
-// Traffic   4 bytes per weight, once; x once per block, from L1 or L2. Rounding the weights first, as the convolutions'
+// Traffic   4 bytes per weight, once; x once per output, from L1. Rounding the weights first, as the convolutions'
 //           kernels need it (kept.cu), would move 8 bytes and start a second kernel.
 // Bound     memory, or for few weights the launch: of 512 to 1000 the weights are 2 MB, 0.5 us at 4.27 TB/s; of VGG's
 //           first layer 411 MB, 96 us. Calculated, not measured.

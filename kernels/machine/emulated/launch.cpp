@@ -44,7 +44,7 @@ void give_back(std::unique_ptr<Block> block) {
     idle.push_back(std::move(block));
 }
 
-constexpr int kMostCluster = 8;  // blocks of a cluster on every GPU that has clusters
+constexpr int kMostCluster = 16;  // blocks, of an H100 or H200
 
 // From barrier to barrier, the blocks in an order that the seed turns round.
 void run_cluster(const std::vector<Block*>& members, uint64_t seed) {
