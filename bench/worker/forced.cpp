@@ -9,7 +9,7 @@ namespace fp {
 namespace {
 
 constexpr const char* kWords =
-    " is none of rectified, kernel=NAME, without=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N";
+    " is none of rectified, kernel=NAME, without=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N, late=1";
 
 int number(std::string_view digits, std::string_view word) {
     int n = 0;
@@ -29,6 +29,8 @@ void force(ConvForced& choice, std::string_view word) {
         choice.blocks = number(value, word);
     } else if (name == "parts") {
         choice.parts = number(value, word);
+    } else if (name == "late") {
+        choice.late = number(value, word) > 0;
     } else if (name == "tile") {
         const size_t cross = std::min(value.find('x'), value.size() - 1);
         choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};

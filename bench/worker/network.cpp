@@ -92,7 +92,7 @@ Work network_work(const Kernels& k, Line& words) {
     words >> mode >> o.image_size >> o.batch_size >> spec.arch >> spec.stem;
     o.train = mode == "train";
     while (words >> layer) {
-        if (layer.starts_with("without=")) {
+        if (layer.starts_with("without=") || layer.starts_with("late=")) {
             force(choice, layer);
             continue;
         }

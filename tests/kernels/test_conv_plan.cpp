@@ -140,10 +140,11 @@ TEST_F(ConvPlan, ChoiceIsTheLeast) {
             unmeasured += !measured;
             for (const ConvChoice other : conv_choices(s, pass, extras)) {
                 const double least = seconds(s, pass, other, extras);
-                if (was_measured(s, pass, other))
+                if (was_measured(s, pass, other)) {
                     EXPECT_LE(chosen, measured ? least : 0.9001 * (least - ahead(choice)));
-                else if (!measured && ahead(other) == ahead(choice))
+                } else if (!measured && ahead(other) == ahead(choice)) {
                     EXPECT_LE(chosen, least);
+                }
             }
         }
     });

@@ -13,7 +13,7 @@ void start(const ConvSizes& g, int parts, const Operands& on, Stream stream) {
                     .threads = kSplitThreads,
                     .shared_bytes = sizeof(typename T::Shared),
                     .cluster = parts,
-                    .early = true};
+                    .early = !conv_forced().late};
     TensorMapSpec filters = T::Filters::spec(g, on.w);
     filters.settled = true;
     launch(wgmma_split_kernel<T>, grid, stream, pixel_map(g, on.x, kSplitPixels), encode(filters), g, parts, on.to);

@@ -77,7 +77,7 @@ ConvForced& conv_forced() {
 }
 
 std::string_view name_of(ConvKernel kernel) {
-    constexpr std::string_view kNames[] = {"tensor", "pixels", "stream", "patch",      "strided",    "filter",
+    constexpr std::string_view kNames[] = {"tensor", "pixels", "stream", "patch",      "strided",     "filter",
                                            "taps",   "rows",   "halo",   "halo_wgmma", "halo_filter", "split"};
     static_assert(std::size(kNames) == kConvKernels);
     return kNames[int(kernel)];

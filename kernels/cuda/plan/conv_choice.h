@@ -86,6 +86,7 @@ struct ConvForced {
     int blocks = 0;                          // for stream and patch; for halo, the most per slice of outputs
     int parts = 0;                           // partial sums of dw (halo_filter: at most), of kernel split
     int buffers = 0;                         // patches per halo block: 1 or 2
+    bool late = false;                       // kernel split does not begin before the kernels in front are complete
 };
 // One per process, read whenever a convolution is planned. Do not change it between scratch_bytes and the call.
 ConvForced& conv_forced();

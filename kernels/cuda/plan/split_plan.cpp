@@ -11,7 +11,8 @@ SplitPlan split_plan(const ConvShape& s, ConvChoice choice) {
         return plan;
     }
     double least = seconds_of_parts(s, choice, 1);
-    for (int parts = 2; parts <= std::min<int64_t>(kPlannedParts, steps); parts *= 2) {  // clusters of these sizes fill the groups of multiprocessors
+    for (int parts = 2; parts <= std::min<int64_t>(kPlannedParts, steps);
+         parts *= 2) {  // clusters of these sizes fill the groups of multiprocessors
         const double now = seconds_of_parts(s, choice, parts);
         if (now >= least) continue;
         least = now;

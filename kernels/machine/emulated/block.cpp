@@ -196,6 +196,7 @@ void Block::begin(const Start& start, std::vector<Block*> cluster, int rank) {
 bool Block::advance() {
     running_block = this;
     blockIdx = index_;
+    published(&started_);
     for (int i = 0; i < threads_; ++i)
         if (thread_[i].state == State::cluster) make_ready(i);
 

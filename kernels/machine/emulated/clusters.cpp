@@ -12,6 +12,7 @@ FP_UNTRACED void Block::wait_cluster(const Place& at) {
     me.at = at;
     give_way();
     observed(order);
+    observed(&started_);  // other blocks have run in between
 }
 
 FP_UNTRACED bool Block::all_wait_at_cluster() const {

@@ -100,10 +100,10 @@ void run(const Grid& grid, Body body, void* call) {
         gridDim = {unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z)};
         blockDim = {unsigned(grid.threads), 1, 1};
         try {
-            for (int64_t first; !failed && (first = next.fetch_add(grid.cluster)) < blocks;) {
+            for (int64_t begin; !failed && (begin = next.fetch_add(grid.cluster)) < blocks;) {
                 const uint64_t seed = settings().seed;
                 for (int rank = 0; rank < grid.cluster; ++rank) {
-                    const int64_t i = first + rank;
+                    const int64_t i = begin + rank;
                     const Index index{unsigned(i % grid.blocks), unsigned(i / grid.blocks % grid.blocks_y),
                                       unsigned(i / (grid.blocks * grid.blocks_y))};
                     members[size_t(rank)]->begin({.body = body,
