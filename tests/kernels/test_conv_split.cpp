@@ -16,7 +16,7 @@ constexpr TileSize kTiles[] = {{64, 32}, {64, 64}};
 
 TEST_P(ConvSplit, InEveryTileAndNumberOfParts) {
     for (const TileSize tile : kTiles)
-        for (const int parts : {1, 2, 3, 4, 5, 8, 11, 16}) {
+        for (const int parts : {1, 2, 5, 8, 16}) {
             SCOPED_TRACE(text(tile.n, " outputs, ", parts, " parts"));
             conv_forced() = {.pixels = ConvKernel::split, .tile = tile, .parts = parts};
             expect_infer(ragged(72, tile.n + 8));                                // 9 whole chunks, 9 partial ones
@@ -24,18 +24,17 @@ TEST_P(ConvSplit, InEveryTileAndNumberOfParts) {
         }
 }
 
-// The layers of ResNet-18 and -50 behind the first stage, at the parts that the plan chooses.
+// Layers of ResNet-18 and -50 with fewer outputs, at the parts that the plan chooses.
 TEST_P(ConvSplit, LayersOfNetworks) {
-    for (const TileSize tile : kTiles)
-        for (const int n : {1, 2, 3}) {
-            SCOPED_TRACE(text(tile.n, " outputs, batch ", n));
-            conv_forced() = {.pixels = ConvKernel::split, .tile = tile};
-            for (const ConvCase& c : {ConvCase{"512 at 7", {.n = n, .c = 512, .h = 7, .w = 7}, 64, 3, 1, 1},
-                                      ConvCase{"256 at 14, / 2", {.n = n, .c = 256, .h = 14, .w = 14}, 72, 3, 2, 1},
-                                      ConvCase{"1x1, / 2", {.n = n, .c = 256, .h = 14, .w = 14}, 136, 1, 2, 0},
-                                      ConvCase{"1x1", {.n = n, .c = 512, .h = 7, .w = 7}, 40, 1, 1, 0}})
-                expect_infer(c);
-        }
+    for (const int n : {1, 2, 3}) {
+        SCOPED_TRACE(n);
+        conv_forced() = {.pixels = ConvKernel::split, .tile = kTiles[n % 2]};
+        for (const ConvCase& c : {ConvCase{"512 at 7", {.n = n, .c = 512, .h = 7, .w = 7}, 64, 3, 1, 1},
+                                  ConvCase{"256 at 14, / 2", {.n = n, .c = 256, .h = 14, .w = 14}, 72, 3, 2, 1},
+                                  ConvCase{"1x1, / 2", {.n = n, .c = 256, .h = 14, .w = 14}, 136, 1, 2, 0},
+                                  ConvCase{"1x1", {.n = n, .c = 512, .h = 7, .w = 7}, 40, 1, 1, 0}})
+            expect_infer(c);
+    }
 }
 
 TEST_P(ConvSplit, AwkwardWidthsAndWindows) {

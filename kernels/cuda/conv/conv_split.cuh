@@ -19,8 +19,9 @@
 //           multiprocessor, so that the next convolution's blocks find room beside this one's.
 // Traffic   from L2 a tile's pixels once per tap and tile of outputs, its filters once per tile of pixels, whatever n;
 //           between multiprocessors 4 bytes per output and part; HBM traffic is bytes(2)
-// Bound     latency: of launch, first copies, barriers of the ring and of the cluster. By the model (cost.cpp) a 3x3 of
-//           512 channels at 7x7, batch 1, is to take 2.9 us where a block per tile (conv_wgmma.cuh) took 33; expected,
+// Bound     latency: of the launch, the first copies, the ring's and the cluster's barriers; from about 8 images on L2,
+//           since a tile of 64 pixels has little reuse. By the model (cost.cpp), at batch 1: 3x3 of 64 channels at 56x56
+//           3.0 us, of 512 at 7x7 4.0 us, where a block per tile (conv_wgmma.cuh) took 7.5 and 33 on an H200. Expected,
 //           not measured.
 // Needs     sm_90a; what conv_wgmma.cuh needs; no moments
 #pragma once
