@@ -82,8 +82,8 @@ TEST(Clusters, ABarrierThatSomeThreadsMissIsADeadlock) {
 }
 
 __global__ void has_a_static_array() {
-    SHARED(int, numbers, [4]);
-    numbers[0] = 0;
+    SHARED(int, numbers, [32]);
+    numbers[thread_index()] = 0;
 }
 
 TEST(Clusters, HaveDynamicSharedMemoryAlone) {
@@ -98,18 +98,19 @@ enum class Access { none, load, store, copy };
 __global__ void begins_early(float4* memory, Access before, bool waits) {
     DYN_SHARED(float4, shared);
     let_next_begin();
-    if (before == Access::load) ldg(memory);
-    if (before == Access::store) stg(memory, float4{});
-    if (before == Access::copy) cp_async16(shared, memory);
+    float4* const own = memory + thread_index();
+    if (before == Access::load) ldg(own);
+    if (before == Access::store) stg(own, float4{});
+    if (before == Access::copy) cp_async16(shared + thread_index(), own);
     if (waits) wait_for_kernels_in_front();
-    if (waits && thread_index() == 0) stg(memory, ldg(memory));
+    if (waits) stg(own, ldg(own));
 }
 
 TEST(EarlyKernels, TouchGlobalMemoryOnlyBehindTheWait) {
-    std::vector<float4> memory(1);
+    std::vector<float4> memory(32);
     const auto run = [&](bool early, Access before, bool waits) {
-        return complaint({.threads = 32, .shared_bytes = 64, .early = early}, begins_early, memory.data(), before,
-                         waits);
+        return complaint({.threads = 32, .shared_bytes = 32 * sizeof(float4), .early = early}, begins_early,
+                         memory.data(), before, waits);
     };
     EXPECT_EQ(run(true, Access::none, true), "");
     for (const Access before : {Access::load, Access::store, Access::copy}) {
