@@ -21,6 +21,8 @@ VGG11 = [
     ("vgg", 224, 3, 64, 3, 1), ("vgg", 112, 64, 128, 3, 1), ("vgg", 56, 128, 256, 3, 1), ("vgg", 56, 256, 256, 3, 1),
     ("vgg", 28, 256, 512, 3, 1), ("vgg", 28, 512, 512, 3, 1), ("vgg", 14, 512, 512, 3, 1),
 ]
+# Words of a line (bench/worker/forced.h): no sums split over clusters; no kernel begins before those in front are complete.
+WITHOUT_SPLIT, NOT_EARLY = " without=split", " late=1"
 # Those that are measured with inputs as behind a ReLU too.
 RECTIFIED = [RESNET18[0], RESNET18[3], RESNET18[6], RESNET18[9], RESNET50[1], RESNET50[10]]
 

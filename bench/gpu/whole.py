@@ -158,6 +158,8 @@ def tasks(bench, everything):
     directions = s["checked"] if everything else [*s["directions"], "forward_moments", "infer", "infer_residual"]
     for line in convolution_lines(bench, sorted(s["convs"], key=lambda v: -v[1] * v[1] * (v[2] + v[3])), directions):
         yield main, line, s["peer"]
+    for kind, h, c, k, r, stride in s["convs"]:  # one image: kernels of their own
+        yield main, f"conv infer_residual 1 {h} {c} {k} {r} {stride}", s["peer"]
     for line in convolution_lines(bench, s["convs_fp32"], s["directions"]):
         yield "fp32", line, s["peer"]
         if everything and "tf32" in s["check_precisions"]:

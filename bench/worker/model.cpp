@@ -1,5 +1,6 @@
 #include "bench/worker/model.h"
 
+#include "bench/worker/forced.h"
 #include "kernels/cuda/plan/cost.h"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/plan/layout.h"
@@ -127,6 +128,10 @@ Expectation expect(std::istringstream& line, Precision precision) {
         int k = 0, r = 0, stride = 0;
         line >> direction >> n >> h >> c >> k >> r >> stride;
         const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block_bf16(c);
+        ConvForced choice;
+        for (std::string word; line >> word;)
+            if (word != "rectified") force(choice, word);
+        const Forced now(choice);
         return expect_conv({.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
                             .w = krsc_filter(k, c, r, r, block),
                             .stride = stride,
@@ -137,6 +142,7 @@ Expectation expect(std::istringstream& line, Precision precision) {
     if (op == "linear") {
         int k = 0;
         line >> n >> c >> k;
+        if (n <= 4) return moving(4.0 * c * k + 2.0 * n * (c + k), 1, 2.0 * n * c * k);  // linear_rows.cu
         return expect_conv(
             {.x = map_of(n, c, 1), .w = krsc_filter(k, c, 1, 1, nhwc_block_bf16(c)), .y_block = nhwc_block_bf16(k)},
             "forward", precision);

@@ -54,8 +54,9 @@ TEST_F(Cubins, NoMinimumWritesAPredicate) {
 
 TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
     for (const KernelCode& k : kernels_) EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
-    for (const char* name : {"wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel",
-                             "wgmma_filter_kernel", "wgmma_taps_kernel", "wgmma_window_rows_kernel"})
+    for (const char* name :
+         {"wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel", "wgmma_filter_kernel",
+          "wgmma_taps_kernel", "wgmma_window_rows_kernel", "wgmma_split_kernel"})
         for (const KernelCode* k : named(name, 90))
             EXPECT_GT(fill_loops(*k), 0) << k->name << ": its loop is not found";
 }
@@ -104,7 +105,8 @@ TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
     for (const Expected& of :
          {Expected{"wgmma_pixels_kernel", true, true}, Expected{"wgmma_stream_kernel", true, true},
           Expected{"wgmma_strided_kernel", true, true}, Expected{"wgmma_filter_kernel", true, false},
-          Expected{"wgmma_taps_kernel", false, false}, Expected{"wgmma_window_rows_kernel", false, false}})
+          Expected{"wgmma_split_kernel", true, false}, Expected{"wgmma_taps_kernel", false, false},
+          Expected{"wgmma_window_rows_kernel", false, false}})
         for (const KernelCode* k : named(of.name, 90)) {
             EXPECT_GT(k->of(kHgmma), 0) << k->name;
             EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;

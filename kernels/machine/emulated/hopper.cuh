@@ -93,6 +93,20 @@ inline void tensor_load_im2col(void* to,
 }
 inline void async_fence() { Block::running().fence_async(); }
 
+// ---- clusters
+
+inline int cluster_rank() { return Block::running().cluster_rank(); }
+inline void cluster_sync(const Place& at = Place::current()) { Block::running().wait_cluster(at); }
+inline float4 load_of_block(const float4* own, int rank, const Place& at = Place::current()) {
+    check_aligned(own, at);
+    return *static_cast<const float4*>(Block::running().shared_of(rank, own, at));
+}
+
+// ---- kernels that begin early
+
+inline void let_next_begin() {}
+inline void wait_for_kernels_in_front() { Block::running().wait_for_kernels(); }
+
 // ---- products of a warpgroup
 
 // The fields hold multiples of 16 bytes below 2^18. Hardware would silently drop other bits.

@@ -172,6 +172,40 @@ __device__ inline void tensor_load_im2col(
 // Makes this thread's stores to shared memory visible to TMA and wgmma.
 __device__ inline void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+// ---- clusters: blocks that run at the same time and read each other's shared memory (Grid::cluster)
+
+// The number of this block in its cluster.
+__device__ inline int cluster_rank() {
+    int rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+// A barrier of all threads of the cluster that have not left. What they wrote to shared memory before it, all of them
+// see after it. A block must not leave while another one may still read its shared memory.
+__device__ inline void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+// What block `rank` of the cluster has at the address that `own` has in this block's shared memory.
+__device__ inline float4 load_of_block(const float4* own, int rank) {
+    float4 v;
+    asm volatile(
+        "{\n.reg .u32 there;\n"
+        "mapa.shared::cluster.u32 there, %4, %5;\n"
+        "ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [there];\n}"
+        : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+        : "r"(shared_address(own)), "r"(rank));
+    return v;
+}
+
+// ---- kernels that begin early (Grid::early), "programmatic dependent launch"
+
+// The next kernel of the stream, if it was launched as early, may begin as soon as all blocks of this one have called
+// this or have left.
+__device__ inline void let_next_begin() { asm volatile("griddepcontrol.launch_dependents;"); }
+// Waits until the kernels in front are complete and what they wrote is visible. Before it, a thread of a kernel that
+// began early may read only what no kernel in front writes, and write nothing to global memory.
+__device__ inline void wait_for_kernels_in_front() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+
 // ---- products of a warpgroup
 
 // A K-major operand: rows of 64 bf16 along the sum, swizzled as TMA writes them, in 1024-byte groups of eight rows.
