@@ -149,7 +149,8 @@ TEST_P(SnnlWgmma, BackwardIsTheReferences) {
 }
 
 // What the heads of the files state: x twice, halves and norms written, per tile and step 32 KB of rows, and of columns
-// per strip up to D = 256, else per tile; and per tile and thread 32 labels, and what tells whether all pairs are near.
+// per strip up to D = 256, else per tile; and per tile and thread 32 labels, what tells whether all pairs are near, and on
+// the diagonal, where not all are, as much again.
 TEST_P(SnnlWgmma, MovesWhatIsStatedAndMultipliesThreeTimes) {
     for (const int d : {64, 320}) {
         SCOPED_TRACE(text("D ", d));
@@ -172,7 +173,7 @@ TEST_P(SnnlWgmma, MovesWhatIsStatedAndMultipliesThreeTimes) {
         const double steps = d / 64.0, side = 32 * 1024.0, rows = 4.0 * kN * d;
         const double prepared = kC * (3 * rows + 4 * kN);
         const double brought = kC * steps * side * (kTiles + (d <= 256 ? kStrips : kTiles));
-        const double compared = kC * kTiles * 256 * (32 * 4 + 4 * 4 + 3 * 4.0);
+        const double compared = kC * 256 * (kTiles * (32 * 4 + 4 * 4 + 3 * 4.0) + kStrips * 32 * 4);
         const double summed = kC * 2 * kN * 8.0;
         const double stated = prepared + brought + compared + summed;
         EXPECT_NEAR(got.bytes / stated, 1, 0.1) << got.bytes << " counted, " << stated << " stated";

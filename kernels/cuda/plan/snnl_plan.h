@@ -65,6 +65,8 @@ struct SnnlWalk {
     constexpr bool exists(Tile t) const { return t.strip < strips; }
     constexpr bool begins_strip(Tile t) const { return t.row == first_row; }
     constexpr bool ends_strip(Tile t) const { return t.row + down > t.strip; }
+    // Whether the sums of the strip's columns leave the registers behind this tile.
+    constexpr bool leaves_behind(Tile t) const { return ends_strip(t) || t.row / down % kSnnlFlush == kSnnlFlush - 1; }
     constexpr Tile first() const { return top_of(first_strip); }
     constexpr Tile behind(Tile t) const {
         return ends_strip(t) ? top_of(t.strip + across) : Tile{t.strip, t.row + down};

@@ -15,7 +15,7 @@
 //           share the slots. The products of a step are in flight while the consumer adds up the step before: into a
 //           second float32 set, since the tensor core truncates, and behind a tile's last step as exponentials into the
 //           sums. So exponentials lie under products.
-// Registers of a consumer thread: 64 of products, 64 exponents, 64 sums of columns; 232 after setmaxnreg
+// Registers of a consumer thread: 64 of products, 64 exponents, 64 sums of columns; 240 after setmaxnreg
 // Traffic   from L2 per tile and step 32 KB of rows, and 32 KB of columns: per strip up to D = 256, else per tile too
 // Bound     D >= 64: products, 6 D flops of fp16 per pair (1536 clocks per tile and step), with L2 close behind for D >
 //           256; less: exponentials (1024 clocks per tile) and about 8 instructions per pair (1024 clocks). With several
@@ -32,7 +32,7 @@ namespace {
 
 constexpr int kSumsBarrier = 1, kConsumerThreads = kConsumers * kWarpgroup;
 constexpr int kColumnPairs = kUnit / 4;                      // of neighbouring columns of a thread
-constexpr int kCopyRegisters = 40, kProductRegisters = 232;  // at launch all have 168
+constexpr int kCopyRegisters = 24, kProductRegisters = 240;  // at launch all have 168
 static_assert(kCopyRegisters + 2 * kProductRegisters <= 3 * 168);
 
 // One block per 64 samples and label set.
@@ -69,7 +69,7 @@ struct ColumnSums {
     // Adds the sums of all consumers to the slot's, and starts again from 0. The barriers also order these additions
     // against those of rows, which other threads make.
     __device__ void leave(SnnlMemory& m, double* slot, int n, int strip) {
-        const int thread = thread_index() - kWarpgroup, lane = lane_index();
+        const int thread = not_before(thread_index()) - kWarpgroup, lane = thread % kWarp;
         const int first = scatter_over_lanes<Add, 8, 4>(sum);
         UNROLL
         for (int k = 0; k < kUnit / 8; ++k) {
@@ -92,7 +92,7 @@ struct ColumnSums {
 struct Neighbours {
     const int32_t *near, *label;  // of the thread's first column
     int32_t near_row[2], label_row[2];
-    int ahead[2];  // the first column's number less the row's
+    int ahead;  // the first column's number less the first row's
     bool all_near;
 
     __device__ Neighbours(const SnnlKeys& keys, int64_t of_set, SnnlWalk::Tile tile, int row) {
@@ -104,8 +104,9 @@ struct Neighbours {
             near_row[i] = ldg(keys.near + of_set + row + 8 * i);
             label_row[i] = ldg(keys.label + of_set + row + 8 * i);
             if (near_row[i] < 0) near_row[i] = -2;  // near no column
-            ahead[i] = column - row - 8 * i;
         }
+        // Otherwise the compiler compares before the loop over label sets, and runs out of registers.
+        ahead = not_before(column - row);
         const int32_t* whole = keys.whole + of_set / kSnnlTile;
         const int32_t rows = ldg(whole + row / kSnnlTile);
         all_near = !tile.on_diagonal() && rows >= 0 && rows == ldg(whole + tile.strip * 2) &&
@@ -126,7 +127,7 @@ struct Neighbours {
                 for (int i = 0; i < 2; ++i) {
                     const auto near_column = int32_t(c ? nears.y : nears.x),
                                label_column = int32_t(c ? labels.y : labels.x);
-                    const bool counts = kAllNear || (near_row[i] == near_column && ahead[i] + 8 * j + c > 0);
+                    const bool counts = kAllNear || (near_row[i] == near_column && ahead + 8 * (j - i) + c > 0);
                     const bool same = counts && label_row[i] == label_column;
                     const float v = e[4 * j + 2 * i + c];
                     if (counts) row_sums[i] += v, columns.sum[2 * j + c] += v;
@@ -199,7 +200,7 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
         named_sync(kSumsBarrier, kConsumerThreads);
 
         float part[kUnit], v[kUnit];  // products of the step in flight; exponents
-        int step = 0, tiles = 0;
+        int step = 0;
         auto tile = walk.first();
         if (!walk.exists(tile)) continue;
         products.start(walk, tile, step, part);
@@ -214,10 +215,10 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
             more = walk.exists(tile);
             if (more) products.start(walk, tile, step, part);
             if (!last) continue;
-            const bool leaves = walk.ends_strip(now) || ++tiles == kSnnlFlush;
-            if (leaves) tiles = 0;
+            const bool leaves = walk.leaves_behind(now);
             add_unit(v, columns, m, s, in.keys, slot, now, now.row * kSnnlSide + first_row, leaves);
         }
+        wgmma_wait<0>(part);  // none are in flight, which the compiler does not see
     }
 }
 
