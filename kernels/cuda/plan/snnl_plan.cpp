@@ -71,8 +71,9 @@ void wgmma(SnnlCost& c, const Device& d, const SnnlShape& s) {
     c.products =
         tiles * (kPairs * 2 * 16 * sixteens * 3 / (d.bf16_matrix / processors) + steps.steps * kStep) + strips * kStrip;
     c.load = (tiles + (steps.resident ? strips : tiles)) * side_bytes / (d.l2 / processors);
-    // 8 instructions per pair with one set of labels. With more, the sums of columns leave the registers for each.
-    const double instructions = 2 + (s.sets > 1 ? 9.5 * s.sets : 6);
+    // 10 instructions per pair with one set of labels (counted in the machine code of a tile whose pairs are all near).
+    // With more, the sums of columns leave the registers for each.
+    const double instructions = 4 + (s.sets > 1 ? 9.5 * s.sets : 6);
     c.adding = tiles * kPairs * std::max(instructions / instructions_of(d), 1 / d.exponentials) * processors;
     c.memory = halves_bytes(s, channels_of(s)) / d.hbm;
     if (at_once(s, groups) > d.l2_bytes) {  // each row and strip comes again for every patch of across x down tiles

@@ -18,7 +18,7 @@
 // Registers of a consumer thread: 64 of products, 64 exponents, 64 sums of columns; 240 after setmaxnreg
 // Traffic   from L2 per tile and step 32 KB of rows, and 32 KB of columns: per strip up to D = 256, else per tile too
 // Bound     D >= 64: products, 6 D flops of fp16 per pair (1536 clocks per tile and step), with L2 close behind for D >
-//           256; less: exponentials (1024 clocks per tile) and about 8 instructions per pair (1024 clocks). With several
+//           256; less: exponentials (1024 clocks per tile) and about 10 instructions per pair (1280 clocks). With several
 //           label sets about 9 more per pair and set.
 // Expected  by the model (snnl_plan.h: H200; not measured), with snnl_prepare.cu, one label set, N, C, D: 128, 512, 49
 //           16 us; 1024, 512, 49 0.23 ms; 4096, 256, 196 4.2 ms; 10000, 64, 3136 101 ms; that is 18, 40, 70 and 69 % of
@@ -206,10 +206,15 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
         products.start(walk, tile, step, part);
         for (bool more = true; more;) {
             const auto now = tile;
-            const bool first = step == 0, last = step + 1 == products.steps.steps;
+            const bool last = step + 1 == products.steps.steps;
             products.finish(part);
-            UNROLL
-            for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, first ? -s.sharpness : v[i]);
+            if (step == 0) {
+                UNROLL
+                for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, -s.sharpness);
+            } else {
+                UNROLL
+                for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, v[i]);
+            }
             step = last ? 0 : step + 1;
             if (last) tile = walk.behind(tile);
             more = walk.exists(tile);
