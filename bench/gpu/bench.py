@@ -46,6 +46,8 @@ def path_of(command, line):
     """The path of a line: program, device and kernel family. Lines of one path hang or fault for the same reason."""
     words, command = line.split(), list(map(str, command))
     family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
+    if words[0] == "snnl":  # one kernel may be broken and another not
+        family += [word for word in words if word.startswith("kernel=")]
     programs = [pathlib.Path(word).stem for word in command if "/" in word]  # the last one; an interpreter stands before it
     return " ".join([*programs[-1:], *(word for word in command if "/" not in word), *family])
 

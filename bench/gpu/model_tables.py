@@ -146,10 +146,11 @@ class Model:
 
     def snnl(self):
         for (n, c, side), seconds in SNNL_SHAPES.items():
-            for gradient in ("", " gradient"):
-                e = self.ask(f"snnl {n} {c} {side}{gradient}", self.float32)
-                yield [f"{gradient.strip() or 'scores'} {n}, {c}, {side * side}", f"{e['flops'] / 1e9:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"],
-                       micro(seconds) if seconds and not gradient else "-"]
+            for what, words in (("scores", ""), ("scores by tensor", " kernel=tensor"), ("gradient", " gradient")):
+                e = self.ask(f"snnl {n} {c} {side}{words}", self.float32)
+                name = what if what != "scores" else f"scores by {e['kernel']}"
+                yield [f"{name} {n}, {c}, {side * side}", f"{e['flops'] / 1e9:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"],
+                       micro(seconds) if seconds and "tensor" in words else "-"]
 
     def networks(self):
         for depth, size in NETWORKS:

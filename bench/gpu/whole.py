@@ -170,7 +170,8 @@ def tasks(bench, everything):
         for line in s["small"]:
             yield precision, line, "reference"
     for n, c, side in s["snnl"]:
-        yield "fp32", f"snnl {n} {c} {side}", None
+        for word in ("", *(f" kernel={kernel}" for kernel in s["snnl_kernels"])):
+            yield "fp32", f"snnl {n} {c} {side}{word}", None
     yield "fp32", "snnl %d %d %d" % s["snnl_double"], None
     for channels in sorted({c - less for c in s["channels"] for less in (0, 1)}):
         yield main, f"conv infer {s['batch']} {s['side']} {channels} {channels} 3 1", s["peer"]

@@ -53,4 +53,10 @@ void force(ConvForced& choice, std::string_view word) {
     }
 }
 
+void force(SnnlForced& choice, std::string_view word) {
+    for (const SnnlKernel kernel : {SnnlKernel::differences, SnnlKernel::tensor, SnnlKernel::wgmma})
+        if (word == text("kernel=", name_of(kernel))) choice.kernel = kernel;
+    FP_REQUIRE(choice.kernel, Exit::usage, "snnl: ", word, " is neither gradient nor kernel=NAME (of a SnnlKernel)");
+}
+
 }  // namespace fp

@@ -15,7 +15,8 @@
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS         WORK: as bench/gpu/rates/rates.h has it
 //   network train|infer SIZE BATCH ARCH STEM [without=NAME] [late=1] [LAYER=CHANNELS ...]
 //                                    padding taps are counted as work
-//   snnl N C SIDE [gradient]         scores of one label set, exact, cosine; gradient: and their gradient
+//   snnl N C SIDE [gradient] [kernel=NAME]      scores of one label set, exact, cosine; gradient: and their gradient; NAME: of
+//                                    a SnnlKernel (kernels/cuda/plan/snnl_plan.h), in place of the rule
 //   op NAME ...                      one op that memory bounds (ops.cpp); WORK: bytes
 //   small NAME ...                   one op of those beside them (small_ops.cpp); WORK: bytes
 //   once LINE                        one call of such a line without warming up, for a profiler

@@ -55,8 +55,8 @@ TEST_F(Cubins, NoMinimumWritesAPredicate) {
 TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
     for (const KernelCode& k : kernels_) EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
     for (const char* name :
-         {"wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel", "wgmma_filter_kernel",
-          "wgmma_taps_kernel", "wgmma_window_rows_kernel", "wgmma_split_kernel"})
+         {"snnl_wgmma_kernel", "wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel",
+          "wgmma_filter_kernel", "wgmma_taps_kernel", "wgmma_window_rows_kernel", "wgmma_split_kernel"})
         for (const KernelCode* k : named(name, 90))
             EXPECT_GT(fill_loops(*k), 0) << k->name << ": its loop is not found";
 }
@@ -82,6 +82,15 @@ TEST_F(Cubins, CosinesOfTheNeighbourLossAreOfTheTensorCore) {
             EXPECT_EQ(k->of(kAsyncCopy) > 0, cosine) << k->name;
             EXPECT_EQ(k->of(kLoadMatrix) > 0, cosine) << k->name;
         }
+}
+
+TEST_F(Cubins, OnHopperTheirProductsAreOfWgmma) {
+    for (const KernelCode* k : named("snnl_wgmma_kernel", 90)) {
+        EXPECT_GT(k->of(kHgmma), 0) << k->name;
+        EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
+        EXPECT_EQ(k->of(kHmma), 0) << k->name;
+        EXPECT_THAT(local_memory(*k), IsEmpty());
+    }
 }
 
 TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {

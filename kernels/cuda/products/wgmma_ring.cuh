@@ -20,6 +20,17 @@ constexpr int kChunk = TensorMapSpec::kRow, kRowBytes = 128;
 constexpr int kProductRows = 64, kProductDepth = 16;
 constexpr int kWarpRows = 16;  // rows of a product that one warp holds
 
+// A position in an endless ring: the stage, and the parity of its mbarrier phase. A consumer waits for this parity of
+// `full`, the producer for the opposite one of `empty`.
+struct RingPlace {
+    int stage = 0, parity = 0;
+    __device__ void next(int stages) {
+        if (++stage < stages) return;
+        stage = 0;
+        parity ^= 1;
+    }
+};
+
 template <int kStageBytes, int kStages = fp::FP_MACHINE::kStages, int kConsumers = fp::FP_MACHINE::kConsumers>
 struct StageRing {
     unsigned char stage[kStages][kStageBytes];

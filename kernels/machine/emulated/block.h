@@ -156,6 +156,7 @@ public:
         Lines a, b;
         int columns;
         bool accumulate;
+        bool half;  // of fp16, else bf16
         int group = 0;
     };
     void fence_products();
@@ -253,6 +254,7 @@ private:
     void end_phase(Mbarrier&);
     char* async_view(uint32_t address);
     void run_tensor_copy(size_t which);
+    template <class Element>
     void read_line(const Lines&, int line, float (&values)[16]);
     void run_product(const Product&, float* d);
     std::vector<float>& held(float* d);

@@ -161,12 +161,20 @@ void wgmma_wait(const Sums& settled = {},
 
 enum class Operand { rows, columns };
 
-template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
-void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+template <int kN, Operand kA, Operand kB>
+void wgmma(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, bool half, const Place& at) {
     static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
     Block::running().whole_warp("wgmma", at);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
-    Block::running().multiply({d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);
+    Block::running().multiply({d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate, half}, at);
+}
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+    wgmma<kN, kA, kB>(d, a, b, accumulate, false, at);
+}
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+void wgmma_f16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+    wgmma<kN, kA, kB>(d, a, b, accumulate, true, at);
 }
 
 inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Place::current()) {

@@ -264,6 +264,9 @@ enum class Operand { rows, columns };
 // d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2], d[4j+3] of the second.
 template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
 __device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
+// The same in half precision.
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+__device__ void wgmma_f16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
 
 // Stores four 8x8 matrices of 16-bit elements to shared memory: the inverse of ldmatrix_x4.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {
