@@ -323,6 +323,7 @@ void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, S
 SnnlSizes SnnlSizes::of(const SnnlShape& shape, bool hopper) {
     FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
     FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
+    FP_CHECK(round_up(shape.d(), 64) * shape.x.n < int64_t(1) << 30, "snnl: ", shape.x.n, " samples of ", shape.d(), " numbers");
     const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
     const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
     const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.of_channels > 0 ? shape.of_channels : shape.x.c);

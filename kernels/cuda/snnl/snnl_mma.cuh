@@ -43,11 +43,11 @@ struct TensorPairs {
         template <class Panel>
         __device__ void copy_line(f16* panel, int of_panel, int sample) const {
             const bool inside = sample < n && k < stored_h;
-            const f16* from = rows + int64_t(sample) * stored_h + k;
+            const int from = inside ? sample * stored_h + k : 0;  // a channel has fewer than 2^30 numbers
             UNROLL
             for (int half = 0; half < 2; ++half)
-                cp_async16(Panel::at(panel + half * Panel::kPart, of_panel, place),
-                           inside ? from + half * int64_t(n) * stored_h : rows, inside);
+                cp_async16(Panel::at(panel + half * Panel::kPart, of_panel, place), rows + (from + half * n * stored_h),
+                           inside);
         }
         __device__ void copy(f16* a, f16* b) {
             UNROLL
