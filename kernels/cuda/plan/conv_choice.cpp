@@ -118,7 +118,7 @@ ConvChoice conv_choice(const ConvShape& s, Pass pass, ConvExtras extras) {
     const auto& kernel = pass == Pass::filter                 ? forced.filter
                          : pass == Pass::data && s.stride > 1 ? forced.strided
                                                               : forced.pixels;
-    if (kernel || forced.without) return least(s, pass, extras, kernel, forced.tile);
+    if (kernel || forced.without || forced.parts > 0) return least(s, pass, extras, kernel, forced.tile);
     // Evaluating the model takes longer than some kernels run.
     thread_local std::unordered_map<Question, ConvChoice, HashOfQuestion> answers;
     const Question question{s, int(pass) * 4 + extras.moments * 2 + extras.residual};

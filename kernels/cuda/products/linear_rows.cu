@@ -20,12 +20,20 @@ namespace {
 
 constexpr int kThreads = 256, kLongFilter = 4096;
 
+// As larger batches have them (kept.cu), so that a sample's logits do not depend on the size of its batch.
+template <class A>
+__device__ Pack<A> rounded(Pack<A> weights) {
+    if constexpr (std::is_same_v<A, bf16>)
+        for (float& v : weights.v) v = to_float(to_bf16(v));
+    return weights;
+}
+
 // The numbers of output `k` that this thread adds: every kThreads_-th pack of its filter. `sums`: one per sample.
 template <int kOfOutput, int kRows, class A>
 __device__ void add_products(const A* x, const float* w, int rows, int packs, float (&sums)[kRows]) {
     constexpr int kSize = Pack<A>::kSize;
     for (int i = thread_index() % kOfOutput; i < packs; i += kOfOutput) {
-        const Pack<A> weights = load_channels<A>(w, i);
+        const Pack<A> weights = rounded<A>(load_channels<A>(w, i));
         UNROLL
         for (int n = 0; n < kRows; ++n) {
             if (n >= rows) break;
@@ -72,6 +80,7 @@ __global__ void __launch_bounds__(kThreads) linear_rows_kernel(const A* __restri
 
 template <int kOfOutput, class A>
 void start(const LinearShape& s, const Linear::Forward& a, Stream stream) {
+    (void)ConvSizes::of(as_conv(s));  // refuses other layouts
     const int packs = int(s.x.pixels() * s.x.stored_c() / Pack<A>::kSize), outputs = s.y().stored_c();
     const Grid grid{.blocks = ceil_div(outputs, kThreads / kOfOutput), .threads = kThreads};
     const auto run = [&](auto kernel) {
