@@ -12,6 +12,7 @@
 //           first layer 411 MB, 96 us. Calculated, not measured.
 #include "kernels/cuda/products/linear_rows.cuh"
 
+#include "kernels/cuda/plan/conv_sizes.h"
 #include "kernels/cuda/walks/pack.cuh"
 #include "kernels/cuda/walks/reduce.cuh"
 
