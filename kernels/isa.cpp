@@ -46,7 +46,8 @@ std::vector<Isa> all() {
 }
 
 Isa pick() {
-    const char* const wanted = std::getenv("FP_CPU_ISA");
+    const char* wanted = std::getenv("FP_CPU_ISA");
+    if (wanted && !*wanted) wanted = nullptr;
     std::string words;
     for (const Isa& isa : all()) {
         words += (words.empty() ? "" : ", ") + std::string(isa.word());

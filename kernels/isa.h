@@ -8,8 +8,8 @@
 
 namespace fp {
 
-// "x86-64-v4", "aarch64-neon"; "baseline" on other processors. Exit::usage where FP_CPU_ISA names a set that there is not, Exit::device
-// where it names one that the processor lacks.
+// "x86-64-v4", "aarch64-neon"; "baseline" on other processors. Exit::usage where FP_CPU_ISA names a set that there is
+// not, Exit::device where it names one that the processor lacks.
 std::string_view host_isa();
 // The vectors of the kernels that run: 512, 256 or 128 bits.
 int host_vector_bits();

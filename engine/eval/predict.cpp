@@ -152,7 +152,12 @@ void write_bad_images(const std::filesystem::path& file, const ImageData& data) 
 
 void recall_bad_images(const std::filesystem::path& file, const ImageData& data) {
     if (!data.unreadable || !std::filesystem::exists(file)) return;
-    const Table table = read_csv(file);
+    Table table;
+    try {
+        table = read_csv(file);
+    } catch (const Error&) {  // a list for people, which they may have changed
+        return;
+    }
     const int image = table.column("image"), reason = table.column("reason");
     if (image < 0 || reason < 0) return;
     std::map<std::string_view, std::string_view> reasons;

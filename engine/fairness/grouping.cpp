@@ -71,20 +71,24 @@ Grouping by_cuts(const Factor& factor, const Values& values, const AttributeColu
     return grouping;
 }
 
+// 4.0 and 4.00 are 4. A name depends on nothing but the word, so groups of parts of the data have the same.
+std::string name_of(const std::string& value) {
+    std::string word(trimmed(value));
+    if (!parse_number(word) || word.find('.') == word.npos || word.find_first_of("eE") != word.npos) return word;
+    word.erase(word.find_last_not_of('0') + 1);
+    if (word.back() == '.') word.pop_back();
+    return word;
+}
+
 Grouping by_value(const Values& values) {
     Grouping grouping;
     std::set<std::string> distinct;
     for (const std::string& value : values)
-        if (!is_unknown(value)) distinct.insert(trimmed(value));
-    const Values words = sorted_words(distinct);
-    const bool numbers = std::ranges::all_of(words, [](const auto& word) { return parse_number(word).has_value(); });
+        if (!is_unknown(value)) distinct.insert(name_of(value));
+    grouping.groups = sorted_words(distinct);
     std::map<std::string_view, int> index;
-    for (const std::string& word : words) {
-        if (!numbers || index.empty() || *parse_number(grouping.groups.back()) != *parse_number(word))
-            grouping.groups.push_back(word);
-        index[word] = int(grouping.groups.size()) - 1;
-    }
-    for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(trimmed(value)));
+    for (const std::string& word : grouping.groups) index.emplace(word, int(index.size()));
+    for (const std::string& value : values) grouping.of.push_back(is_unknown(value) ? -1 : index.at(name_of(value)));
     return grouping;
 }
 

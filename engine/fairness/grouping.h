@@ -1,6 +1,6 @@
 // Groups of samples by a sensitive attribute, in the syntax of --attribute:
 //
-//   sex            one group for each value, sorted (as numbers if all are numbers: 4 and 4.0 are then one)
+//   sex            one group for each value, sorted (as numbers if all are numbers); 4.0 is the group 4
 //   age:60         a number cut in two: <60 and >=60        age:30:60   <30, 30-60 (60 not in it) and >=60
 //   sex*age:60     every combination: female*<60, female*>=60, ...; unknown if either is
 //   age:60?last    unknown values count as the last group (?first: the first), as the published code does

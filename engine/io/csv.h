@@ -3,7 +3,8 @@
 //
 // Refused with file and line (Exit::data): a row with another number of cells than the header, a NUL, text
 // that is not UTF-8, a quote that is never closed or stands inside a bare cell, a carriage return alone, a
-// column name used twice, semicolons or tabs between the cells, and whatever is over the limits below. Empty lines at the end are ignored.
+// column name used twice, semicolons or tabs between the cells, and whatever is over the limits below. Empty lines at
+// the end are ignored.
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <system_error>
 #include <utility>
@@ -106,13 +107,35 @@ bool is_being_written(const fs::path& temporary) {
     return file.number() < 0 || flock(file.number(), LOCK_EX | LOCK_NB) != 0;
 }
 
-// Empty for a device or a pipe, over which nothing may be renamed, as for /dev/stdout.
+// What a path names that this process has open, as /dev/stdout; -1: nothing. Opened anew, it would be written from its
+// start.
+int inherited(const fs::path& path) {
+    const std::string_view name = path.native();
+    if (name == "/dev/stdout") return STDOUT_FILENO;
+    if (name == "/dev/stderr") return STDERR_FILENO;
+    int number = -1;
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+        if (name.starts_with(folder)) std::from_chars(name.data() + folder.size(), name.data() + name.size(), number);
+    return number;
+}
+
+// Over which nothing may be renamed.
+bool is_stream(const fs::path& path) {
+    std::error_code ignored;
+    return inherited(path) >= 0 || fs::is_other(fs::status(path, ignored));
+}
+
+// Empty for a stream.
 fs::path temporary_of(const fs::path& path, Exit exit) {
     std::error_code ignored;
-    const fs::file_status status = fs::status(path, ignored);
-    FP_REQUIRE(!fs::is_directory(status), exit, shown(path), ": is a folder, not a file");
-    const bool stream = fs::is_symlink(path, ignored) && path.native().starts_with("/dev/");
-    return fs::is_other(status) || stream ? fs::path() : temporary_beside(path);
+    FP_REQUIRE(!fs::is_directory(path, ignored), exit, shown(path), ": is a folder, not a file");
+    return is_stream(path) ? fs::path() : temporary_beside(path);
+}
+
+int open_output(const fs::path& path, const fs::path& temporary) {
+    if (!temporary.empty()) return open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (const int number = inherited(path); number >= 0) return fcntl(number, F_DUPFD_CLOEXEC, 0);
+    return open(path.c_str(), O_WRONLY | O_CLOEXEC);
 }
 
 // Fails with the system's reason.
@@ -242,8 +265,7 @@ AtomicFile::AtomicFile(fs::path path, Exit exit)
     : path_(std::move(path)),
       temporary_(temporary_of(path_, exit)),
       exit_(exit),
-      file_(open((temporary_.empty() ? path_ : temporary_).c_str(),
-                 O_WRONLY | O_CREAT | (temporary_.empty() ? O_TRUNC : O_EXCL) | O_CLOEXEC, 0666)) {
+      file_(open_output(path_, temporary_)) {
     check(file_.number() >= 0, path_, "cannot be created", exit_);
     if (temporary_.empty()) return;
     flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks, nobody takes it for stale either
@@ -276,8 +298,7 @@ void write_file(const fs::path& path, std::string_view text, Exit exit) {
 }
 
 void require_creatable(const fs::path& path, Exit exit) {
-    std::error_code ignored;
-    if (!fs::is_other(fs::status(path, ignored))) AtomicFile file(path, exit);
+    if (!is_stream(path)) AtomicFile file(path, exit);
 }
 
 void append_file(const fs::path& path, std::string_view text, Exit exit) {

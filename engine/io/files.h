@@ -82,7 +82,8 @@ private:
 
 // Writes a temporary_beside(PATH); commit() flushes it to the disk, closes it, renames it to PATH and flushes the folder,
 // so that the new name survives a loss of power. A reader sees the old file or the new one, never a part of it. Without
-// commit() the temporary file is removed and PATH stays as it was. A device or a pipe is written as it is.
+// commit() the temporary file is removed and PATH stays as it was. A device, a pipe or what this process has open
+// (/dev/stdout, /dev/fd/N) is written as it is.
 class AtomicFile {
 public:
     explicit AtomicFile(std::filesystem::path path, Exit exit = Exit::data);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/parallel/agree.h"
 #include "engine/parallel/gather.h"
 #include "kernels/error.h"
 
@@ -34,8 +35,11 @@ int64_t recalibrate_norms(Network& network,
         });
 
     const auto batches = int64_t(options.comm().sum({seen})[0]);
-    FP_REQUIRE(batches > 0, Exit::data, data.set.name, ": ", samples.size(),
-               " training images do not fill one batch of ", options.batch_size, " for batch norm's statistics");
+    if (batches == 0)  // on every rank alike
+        throw SharedError(
+            {.exit = Exit::data,
+             .text = text(data.set.name, ": ", samples.size(), " training images do not fill one batch of ",
+                          options.batch_size, " for batch norm's statistics")});
     const std::vector<char> all = gather_all(options.comm(), mine);
     for (int64_t i = 0; count > 0 && i < batches; ++i) {
         // running = (1 - 1/n) running + 1/n batch: the mean of n batches

@@ -1,12 +1,14 @@
 #include "kernels/tcp/join.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstring>
 #include <thread>
 
 #include "kernels/error.h"
+#include "kernels/tcp/control.h"
 #include "kernels/tcp/hello.h"
 
 namespace fp::tcp {
@@ -23,10 +25,22 @@ struct Pending {
     size_t came = 0;
 };
 
+// Every other rank takes two connections.
+void allow_files(int ranks) {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    const rlim_t wanted = 2 * rlim_t(ranks) + 512;  // and those that are pending, and files
+    if (files.rlim_cur >= wanted) return;
+    files.rlim_cur = std::min(wanted, files.rlim_max);
+    FP_REQUIRE(::setrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur == wanted, Exit::device, ranks, " ranks need ",
+               wanted, " open files, and a process may have ", files.rlim_max, " here (ulimit -Hn)");
+}
+
 class Joining {
 public:
     explicit Joining(const TcpSettings& s)
         : s_(s), deadline_(seconds_from_now(s.join_seconds)), peers_(size_t(s.ranks)), places_(size_t(s.ranks)) {
+        allow_files(s.ranks);
         const bool loopback = s.address == "localhost" || s.address == "127.0.0.1";
         listener_ = listen_at(s.rank == 0 ? s.port : 0, loopback, s.ranks + 16);
         me_ = {.rank = uint32_t(s.rank),
@@ -76,6 +90,7 @@ private:
         std::string why = "it has no address";
         for (auto pause = std::chrono::milliseconds(10);; pause = std::min(2 * pause, std::chrono::milliseconds(500))) {
             for (const Address& address : addresses) {
+                peer.control.close();  // of a try whose second connection failed
                 peer.control = introduced(address, Link::control, who, why);
                 if (peer.control.is_open()) peer.socket = introduced(address, Link::calls, who, why);
                 if (peer.socket.is_open()) return;
@@ -153,6 +168,7 @@ private:
         const Read read = decode(p.bytes, hello);  // of a part too: a stranger shows at once
         if (p.came >= sizeof(uint64_t) && read == Read::stranger) return refuse(p, "a stranger");
         if (p.came < p.bytes.size()) return;
+        if (read == Read::hello && hello.rank < me_.ranks) forget_closed(link_of(hello));
         const Answer answer = read == Read::version      ? Answer::version
                               : hello.run != me_.run     ? Answer::run
                               : hello.ranks != me_.ranks ? Answer::ranks
@@ -169,6 +185,13 @@ private:
         if (from > 1 || hello.link == Link::control) welcome(p.socket, "");  // rank 0 waits for all first
         link_of(hello) = std::move(p.socket);
         --missing_;
+    }
+
+    // Who comes again has closed its first connection.
+    void forget_closed(Socket& link) {
+        if (!link.is_open() || tcp::hear(link, s_.ranks).is != Heard::Is::closed) return;
+        link.close();
+        ++missing_;
     }
 
     Socket& link_of(const Hello& hello) {

@@ -40,7 +40,9 @@ TEST(Attributes, ANumberIsOneGroupHoweverItIsWritten) {
     const Grouping tone = group_by(attribute_columns(tones), "tone");
     EXPECT_THAT(tone.groups, ElementsAre("3", "4", "4.5"));
     EXPECT_THAT(tone.of, ElementsAre(1, 1, -1, 0, 2));
-    EXPECT_THAT(group_by(attribute_columns(tones), "code").groups, ElementsAre("3", "4", "4.0", "x"));  // words
+    EXPECT_THAT(group_by(attribute_columns(tones), "code").groups, ElementsAre("3", "4", "x"));
+    const Table part = parse_csv("tone\n4.00\n-0.50\n10\n1.e5\n", "t.csv");  // the same name in a part of the data
+    EXPECT_THAT(group_by(attribute_columns(part), "tone").groups, ElementsAre("-0.5", "4", "10", "1.e5"));
 }
 
 TEST(Attributes, CutsANumber) {

@@ -95,6 +95,18 @@ TEST(Files, nothing_is_renamed_over_a_pipe_or_a_device) {
     EXPECT_EQ(count_files(folder.path()), 1);
 }
 
+TEST(Files, what_is_open_here_is_written_where_it_stands) {
+    const TemporaryFolder folder;
+    write_file(folder / "log", "before ");
+    const int log = open((folder / "log").c_str(), O_WRONLY | O_APPEND);
+    const std::string name = "/dev/fd/" + std::to_string(log);
+    require_creatable(name);
+    write_file(name, "now ");
+    EXPECT_EQ(write(log, "after", 5), 5);
+    close(log);
+    EXPECT_EQ(read_file(folder / "log", kMuch), "before now after");
+}
+
 TEST(Files, what_cannot_be_created_is_found_before_it_is_written) {
     const TemporaryFolder folder;
     require_creatable(folder / "a");

@@ -151,7 +151,7 @@ TEST_P(ConvOn, BackwardFilter) {
 
 // cuDNN's libraries round as they like.
 TEST_P(ConvOn, AddedFilterGradientsAreRoundedFirst) {
-    if (table().name.starts_with("cudnn")) GTEST_SKIP();
+    if (table().name.starts_with("cudnn") || table().name == "onednn") GTEST_SKIP() << "a baseline adds as it likes";
     for (const ConvCase& c : kCases) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);

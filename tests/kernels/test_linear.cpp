@@ -124,7 +124,7 @@ TEST_P(LinearOn, Forward) {
 }
 
 TEST_P(LinearOn, AddedFilterGradientsAreRoundedFirst) {
-    if (table().name.starts_with("cudnn")) GTEST_SKIP();
+    if (table().name.starts_with("cudnn") || table().name == "onednn") GTEST_SKIP() << "a baseline adds as it likes";
     for (const LinearCase& c : kCases) {
         SCOPED_TRACE(c.name);
         const Inputs in = random_inputs(c, table().activation, table().parameter);
