@@ -21,10 +21,10 @@ void start(const ConvSizes& g, int parts, const Operands& on, Stream stream) {
 
 }  // namespace
 
-void wgmma_split(const ConvShape& s, const SplitPlan& plan, const Operands& on, Stream stream) {
+void wgmma_split(const ConvShape& s, const ConvChoice& choice, const Operands& on, Stream stream) {
     const ConvSizes g = ConvSizes::of(s);
-    if (plan.tile.n == 32) return start<32>(g, plan.parts, on, stream);
-    start<64>(g, plan.parts, on, stream);
+    if (choice.tile.n == 32) return start<32>(g, choice.parts, on, stream);
+    start<64>(g, choice.parts, on, stream);
 }
 
 }  // namespace fp::FP_MACHINE

@@ -87,7 +87,10 @@ std::vector<ConvChoice> conv_choices(const ConvShape& s, Pass pass, ConvExtras e
     const TileCost tensor = best_tile(product_of(s, pass, 2, kDevice.bf16_matrix), kTensorTiles);
     std::vector<ConvChoice> all{{ConvKernel::tensor, tensor.tile, tensor.resident}};
     for (const ConvTile& t : kConvTiles)
-        if (fits(t, s, pass, extras)) all.push_back({t.kernel, t.tile, t.resident});
+        if (fits(t, s, pass, extras)) {
+            const ConvChoice choice{t.kernel, t.tile, t.resident};
+            all.push_back(t.kernel == ConvKernel::split ? in_parts(s, choice) : choice);
+        }
     if (s.w.r * s.w.s == 1) return all;
     if (pass == Pass::filter) {
         if (halo_filter_plan(s).exists()) all.push_back({ConvKernel::halo_filter, kHaloFilterTile});

@@ -39,6 +39,7 @@ struct ConvChoice {
     ConvKernel kernel = ConvKernel::tensor;
     TileSize tile{};
     int resident = 1;  // blocks per multiprocessor
+    int parts = 1;     // of split: into how many a sum is split, the blocks of a cluster
     bool operator==(const ConvChoice&) const = default;
     bool on_halo() const { return kernel == ConvKernel::halo || kernel == ConvKernel::halo_wgmma; }
 };

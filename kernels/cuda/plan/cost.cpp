@@ -114,8 +114,9 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
 }
 
 // A block's copies are on their way at once, as far as its ring reaches.
-void split(Cost& c, const Device& d, const Direct& g, ConvChoice choice, int parts, ConvExtras extras) {
+void split(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvExtras extras) {
     const TileSize t = choice.tile;
+    const int parts = choice.parts;
     const int64_t of_each = ceil_div(ceil_div(g.pixels, t.m) * g.across(t) * parts, d.multiprocessors);
     c.resident = int(std::min<int64_t>(choice.resident, of_each));
     const double rounds = double(round_up(of_each, c.resident)), steps = double(ceil_div(g.steps, parts));
@@ -267,13 +268,6 @@ std::string_view Cost::limiter() const {
                               : "issue";
 }
 
-double seconds_of_parts(const ConvShape& s, ConvChoice choice, int parts) {
-    const Direct g(s, Pass::forward);
-    Cost c{.start = kDevice.start, .memory = (g.read + g.written + g.weights) / kDevice.hbm};
-    split(c, kDevice, g, choice, parts, {});
-    return c.seconds();
-}
-
 Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
     Cost c{.start = d.start};
     if (pass == Pass::filter) {
@@ -308,7 +302,7 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
             strided(c, d, g, choice, extras);
             break;
         case ConvKernel::split:
-            split(c, d, g, choice, split_plan(s, choice).parts, extras);
+            split(c, d, g, choice, extras);
             break;
         case ConvKernel::halo:
         case ConvKernel::halo_wgmma:

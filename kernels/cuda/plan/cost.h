@@ -46,9 +46,6 @@ inline double seconds(const ConvShape& s, Pass pass, ConvChoice choice, ConvExtr
     return cost(kDevice, s, pass, choice, extras).seconds();
 }
 
-// Those of kernel `split` with so many parts, from which split_plan takes the number.
-double seconds_of_parts(const ConvShape&, ConvChoice, int parts);
-
 // Kernels that memory bounds, in bf16: batch normalisation (batchnorm_*.cu), pooling, the image, the optimiser.
 enum class Moving {
     normalize,
