@@ -30,8 +30,8 @@ __global__ void adds_over_cluster(float* sums, int blocks, bool first_barrier, b
     if (first_barrier) cluster_sync();
     float sum = 0;
     for (int rank = 0; rank < blocks; ++rank) sum += float(rank + 1) * load_of_block(own + thread_index(), rank).x;
-    if (second_barrier) cluster_sync();
     if (thread_index() == 0) stg(sums + blockIdx.x, sum);
+    if (second_barrier) cluster_exit();
 }
 const Grid kTwoClusters{.blocks = 6, .threads = 64, .shared_bytes = 64 * sizeof(float4), .cluster = 3};
 
@@ -55,6 +55,24 @@ TEST(Clusters, MissingBarriersAreSeen) {
     EXPECT_GT(wrong, 0);
     EXPECT_THAT(complaint(kTwoClusters, adds_over_cluster, sums.data(), 3, true, false),
                 AllOf(HasSubstr("which is read, has left"), HasSubstr("test_clusters.cpp")));
+}
+
+enum class Behind { nothing, block, global };
+__global__ void goes_on_behind_exit(float* sums, Behind what) {
+    DYN_SHARED(float4, own);
+    own[thread_index()] = {};
+    cluster_sync();
+    cluster_exit();
+    if (what == Behind::block) own[thread_index()] = load_of_block(own + thread_index(), 1);
+    if (what == Behind::global) stg(sums + thread_index(), 1.0f);
+}
+
+TEST(Clusters, NothingIsTouchedBehindTheExit) {
+    std::vector<float> sums(64);
+    const auto run = [&](Behind what) { return complaint(kTwoClusters, goes_on_behind_exit, sums.data(), what); };
+    EXPECT_EQ(run(Behind::nothing), "");
+    EXPECT_THAT(run(Behind::block), HasSubstr("a read of block 1 behind cluster_exit()"));
+    EXPECT_THAT(run(Behind::global), HasSubstr("global memory behind cluster_exit()"));
 }
 
 TEST(Clusters, ThereAreNoOtherBlocks) {

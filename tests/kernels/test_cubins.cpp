@@ -93,6 +93,15 @@ TEST_F(Cubins, OnHopperTheirProductsAreOfWgmma) {
     }
 }
 
+TEST_F(Cubins, NothingIsTouchedBehindAClustersLastBarrierOrBeforeTheWaitForKernelsInFront) {
+    for (const KernelCode& k : kernels_) {
+        EXPECT_THAT(accesses_behind_cluster(k), IsEmpty());
+        EXPECT_THAT(accesses_before_wait(k), IsEmpty());
+    }
+    for (const KernelCode* k : named("wgmma_split_kernel", 90))
+        for (const int opcode : {kClusterArrive, kLetNextBegin, kWaitInFront}) EXPECT_GT(k->of(opcode), 0) << k->name;
+}
+
 TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     const auto expect = [this](const char* name, std::initializer_list<int> opcodes) {
         for (const KernelCode* k : named(name, 90))
@@ -103,6 +112,8 @@ TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     expect("fragment_products_kernel", {kHmma});
     expect("tensor_copy_kernel", {kTensorCopy, kIm2colCopy});
     expect("warpgroup_kernel", {kTensorCopy, kHgmma});
+    expect("cluster_kernel", {kClusterArrive});
+    expect("early_kernel", {kLetNextBegin, kWaitInFront});
 }
 
 TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
@@ -182,6 +193,33 @@ TEST(MachineCode, LocalMemoryIsSeen) {
     const unsigned char info[] = {3, 0x1b, 0xff, 0,    4, 0x2f, 8, 0, 8, 0, 0,   0, 31, 0,
                                   0, 0,    4,    0x11, 8, 0,    8, 0, 0, 0, 160, 0, 0,  0};
     EXPECT_EQ(frames_of({reinterpret_cast<const char*>(info), sizeof info}), (std::map<uint32_t, int>{{8, 160}}));
+}
+
+TEST(MachineCode, MemoryBehindTheLastBarrierOfAClusterIsSeen) {
+    constexpr int kLoad = 0x980, kStore = 0x986;
+    const auto kernel = [](int first, int second) {
+        return KernelCode{.name = "joins",
+                          .generation = 90,
+                          .code = {plain(kStore), plain(kClusterArrive), plain(kLoad), plain(first),
+                                   plain(kClusterArrive), plain(second), plain(kExit), plain(kLoad)}};
+    };
+    EXPECT_THAT(accesses_behind_cluster(kernel(kStore, 0x802)), IsEmpty());
+    EXPECT_THAT(accesses_behind_cluster(kernel(0x802, kStore)),
+                ElementsAre("joins for sm_90, at 0x50: memory behind the cluster's last barrier"));
+}
+
+TEST(MachineCode, GlobalMemoryBeforeTheWaitIsSeen) {
+    constexpr int kLoad = 0x981;
+    const auto kernel = [](int first, int second) {
+        return KernelCode{.name = "early",
+                          .generation = 90,
+                          .code = {plain(kLetNextBegin), branch(1, 4), plain(first), plain(kWaitInFront),
+                                   plain(kWaitInFront), plain(second), plain(kExit)}};
+    };
+    EXPECT_THAT(accesses_before_wait(kernel(0x802, kLoad)), IsEmpty());
+    EXPECT_THAT(accesses_before_wait(kernel(kLoad, 0x802)),
+                ElementsAre("early for sm_90, at 0x20: global memory before griddepcontrol.wait"));
+    EXPECT_THAT(accesses_before_wait({.name = "late", .code = {plain(kLoad), plain(kExit)}}), IsEmpty());
 }
 
 // Two loops round a copy, with a wait of one instruction's loop inside; a division at one place.

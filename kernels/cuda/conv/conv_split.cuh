@@ -9,11 +9,11 @@
 // GEMM      that of conv_wgmma.cuh in tiles of 64 pixels x 32 or 64 outputs, and in its steps: a tap and a chunk of 64
 //           channels, a partial chunk with zeros behind it. Part i of n has the steps from i / n to (i + 1) / n of all.
 // Threads   160: a consumer warpgroup, and a producer warp of which one thread works. A cluster is the n blocks of one
-//           tile (split_plan.cpp: 1, 2, 4 or 8), n the fastest part of blockIdx.x.
+//           tile (split_parts.cpp: 1, 2, 4 or 8), n the fastest part of blockIdx.x.
 // Join      Each block leaves its float32 sums in its own shared memory. Behind the cluster's barrier each finishes its
-//           n-th of the tile, in pieces of 4 outputs: it adds the n parts from distributed shared memory in the order of the sum, whichever
-//           block came first, then bias and residual, and stores y. So bits do not depend on timing, and no scratch
-//           memory, no counter and no second kernel are needed.
+//           n-th of the tile, in pieces of 4 outputs: it adds the n parts from distributed shared memory in the order of
+//           the sum, whichever block came first, then bias and residual, and stores y. So bits do not depend on timing,
+//           and no scratch memory, no counter and no second kernel are needed.
 // Start     early (Grid::early): the filters of the first stages are on their way before the kernels in front are
 //           complete; pixels, residual and y are touched only behind wait_for_kernels_in_front(). Two blocks fit a
 //           multiprocessor, so that the next convolution's blocks find room beside this one's.
@@ -157,7 +157,7 @@ __device__ inline float4 join_parts(const float* own, int parts) {
     float4 of[kMostParts];
     UNROLL
     for (int i = 0; i < kMostParts; ++i)  // all loads are issued before the first use
-        if (i < parts) of[i] = load_of_block(reinterpret_cast<const float4*>(own), i);
+        if (i == 0 || i < parts) of[i] = load_of_block(reinterpret_cast<const float4*>(own), i);
     float4 v = of[0];
     UNROLL
     for (int i = 1; i < kMostParts; ++i)
@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kSplitThreads, 2) wgmma_split_kernel(const __g
         if (elect_one()) bring_part<Tile>(shared.ring, pixels, filters, g, first_pixel, first_output, first, end);
         warp_sync();
         cluster_sync();
-        cluster_sync();
+        cluster_exit();
         return;
     }
 
@@ -210,7 +210,7 @@ __global__ void __launch_bounds__(kSplitThreads, 2) wgmma_split_kernel(const __g
         if (to.relu) v = {relu(v.x), relu(v.y), relu(v.z), relu(v.w)};
         stg(reinterpret_cast<uint2*>(to.y + offset), uint2{pack_bf16(v.x, v.y), pack_bf16(v.z, v.w)});
     });
-    cluster_sync();  // no block leaves while another one reads its sums
+    cluster_exit();  // no block leaves while another one reads its sums, which are in the stores above
 }
 
 }  // namespace fp::FP_MACHINE

@@ -163,7 +163,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     if (under_tsan()) scheduler_tsan_ = __tsan_get_current_fiber();
     for (int i = 0; i < threads; ++i) {
         Thread& t = thread_[i];
-        t.waited = false;
+        t.waited = t.leaves = false;
         t.copy_group = 0;
         t.copies.clear();
         t.product_group = 0;

@@ -111,11 +111,13 @@ public:
     // Clusters: the barrier of all their blocks, and what another one's shared memory has at the address `own`.
     FP_UNTRACED int cluster_rank() const { return rank_; }
     void wait_cluster(const Place& at);
+    void leave_cluster(const Place& at);  // the last barrier, which orders no memory
     const void* shared_of(int rank, const void* own, const Place& at);
 
     // Kernels that begin early: a thread accesses global memory only after it has waited for the kernels in front.
     FP_UNTRACED void access_global(const Place& at) {
-        if (early_ && !thread_[current_].waited) refuse_global(at);
+        const Thread& me = thread_[current_];
+        if (me.leaves || (early_ && !me.waited)) refuse_global(at);
     }
     void wait_for_kernels();
 
@@ -208,6 +210,7 @@ private:
         unsigned mask = 0;
         Place at;
         bool waited = false;  // for the kernels in front
+        bool leaves = false;  // its cluster: it may touch no memory
         int copy_group = 0;
         std::vector<Copy> copies;
         int product_group = 0;

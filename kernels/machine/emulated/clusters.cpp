@@ -15,6 +15,11 @@ FP_UNTRACED void Block::wait_cluster(const Place& at) {
     observed(&started_);  // other blocks have run in between
 }
 
+FP_UNTRACED void Block::leave_cluster(const Place& at) {
+    thread_[current_].leaves = true;
+    wait_cluster(at);
+}
+
 FP_UNTRACED bool Block::all_wait_at_cluster() const {
     if (stopped_ || live_ == 0) return false;
     for (int i = 0; i < threads_; ++i)
@@ -23,6 +28,7 @@ FP_UNTRACED bool Block::all_wait_at_cluster() const {
 }
 
 FP_UNTRACED const void* Block::shared_of(int rank, const void* own, const Place& at) {
+    if (thread_[current_].leaves) stop(text("a read of block ", rank, " behind cluster_exit(), ", text_of(at)));
     const auto offset = static_cast<const char*>(own) - dynamic_;
     if (rank < 0 || rank >= int(cluster_.size()))
         stop(text("block ", rank, " of a cluster of ", cluster_.size(), ", ", text_of(at)));
@@ -36,7 +42,9 @@ FP_UNTRACED const void* Block::shared_of(int rank, const void* own, const Place&
 FP_UNTRACED void Block::wait_for_kernels() { thread_[current_].waited = any_waited_ = true; }
 
 void Block::refuse_global(const Place& at) {
-    stop(text("global memory before wait_for_kernels_in_front(), ", text_of(at)));
+    stop(text("global memory ",
+              thread_[current_].leaves ? "behind cluster_exit(), " : "before wait_for_kernels_in_front(), ",
+              text_of(at)));
 }
 
 }  // namespace fp::emulated

@@ -97,6 +97,7 @@ inline void async_fence() { Block::running().fence_async(); }
 
 inline int cluster_rank() { return Block::running().cluster_rank(); }
 inline void cluster_sync(const Place& at = Place::current()) { Block::running().wait_cluster(at); }
+inline void cluster_exit(const Place& at = Place::current()) { Block::running().leave_cluster(at); }
 inline float4 load_of_block(const float4* own, int rank, const Place& at = Place::current()) {
     check_aligned(own, at);
     return *static_cast<const float4*>(Block::running().shared_of(rank, own, at));

@@ -181,9 +181,17 @@ __device__ inline int cluster_rank() {
     return rank;
 }
 // A barrier of all threads of the cluster that have not left. What they wrote to shared memory before it, all of them
-// see after it. A block must not leave while another one may still read its shared memory.
+// see after it.
 __device__ inline void cluster_sync() {
     asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+// The last thing that a thread does in a cluster: a block must not leave while another one may still read its shared
+// memory. Relaxed: a thread arrives without waiting for its stores to be visible. What it has read of other blocks must
+// have arrived, as it has where a store in front of the barrier uses it: a warp's instructions issue in order, a store
+// when its operands are there. tests/kernels/test_cubins.cpp reads in the machine code that all loads and stores stand in
+// front.
+__device__ inline void cluster_exit() {
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
 }
 // What block `rank` of the cluster has at the address that `own` has in this block's shared memory.
 __device__ inline float4 load_of_block(const float4* own, int rank) {
