@@ -16,8 +16,8 @@
 // Traffic   slopes: 64 rows twice per tile from L2
 // Bound     compute: per channel D N^2 / 2 multiply-adds forward, 2 D N^2 backward
 // Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms on mma.sync (measured:
-//           0.88), with the gradient 4.8; the lower bounds are 0.09 and 1.8. The slopes are computed in float32; D is padded to 56
-//           for their exponents and to 64 for their product.
+//           0.88), with the gradient 4.8; the lower bounds are 0.09 and 1.8. The slopes are computed in float32; D is
+//           padded to 56 for their exponents and to 64 for their product.
 #include "kernels/cuda/snnl/snnl.cuh"
 
 #include <algorithm>
@@ -318,43 +318,10 @@ void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, S
     });
 }
 
-}  // namespace
-
-SnnlSizes SnnlSizes::of(const SnnlShape& shape, bool hopper) {
-    FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
-    FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
-    FP_CHECK(round_up(shape.d(), 64) * shape.x.n < int64_t(1) << 30, "snnl: ", shape.x.n, " samples of ", shape.d(), " numbers");
-    const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
-    const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
-    const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.of_channels > 0 ? shape.of_channels : shape.x.c);
-    const int64_t most = std::min<int64_t>(16, tiles);
-    const SnnlKernel kernel = snnl_kernel(shape, hopper);
-    const SnnlGroups wgmma_groups = snnl_groups(shape);
-    const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
-    return {.n = shape.x.n,
-            .c = shape.x.c,
-            .d = int(shape.d()),
-            .first = 0,
-            .all_c = shape.x.c,
-            .stored_c = shape.x.stored_c(),
-            .stored_d = int(round_up(shape.d(), 8)),
-            .stored_h = int(round_up(shape.d(), 16)),
-            .sets = shape.sets,
-            .tiles = int(ceil_div(shape.x.n, kSnnlTile)),
-            .groups = kernel == SnnlKernel::wgmma ? wgmma_groups.count() : int(std::clamp<int64_t>(wanted, 1, most)),
-            .kernel = kernel,
-            .wgmma_groups = wgmma_groups,
-            .sharpness = float(snnl_sharpness(shape)),
-            .half_scale = float(std::exp2(root)),
-            .euclidean = euclidean,
-            .released = shape.definition == SnnlShape::Definition::as_released,
-            .bounded = snnl_bounded(shape)};
-}
-
-namespace {
 template <class A, bool kHopper>
 constexpr Snnl snnl{
     .scratch_bytes = scratch_bytes<kHopper>, .forward = forward<A, kHopper>, .backward = backward<A, kHopper>};
+
 }  // namespace
 
 extern const Snnl snnl_f32{snnl<float, false>}, snnl_f32_sm90a{snnl<float, true>};

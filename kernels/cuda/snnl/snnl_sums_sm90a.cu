@@ -15,6 +15,8 @@
 //           share the slots. The products of a step are in flight while the consumer adds up the step before: into a
 //           second float32 set, since the tensor core truncates, and behind a tile's last step as exponentials into the
 //           sums. So exponentials lie under products.
+// Accuracy  that of snnl_mma.cuh at every D: the products of 64 of D are added to a float32 sum that starts at 0, and
+//           log2(e) / T is subtracted once, from the whole; at one step both are one rounding
 // Registers of a consumer thread: 64 of products, 64 exponents, 64 sums of columns; 240 after setmaxnreg
 // Traffic   from L2 per tile and step 32 KB of rows, and 32 KB of columns: per strip up to D = 256, else per tile too
 // Bound     D >= 64: products, 6 D flops of fp16 per pair (1536 clocks per tile and step), with L2 close behind for D >
@@ -190,6 +192,8 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
     const int first_row = thread / kWarp * kWarpRows + lane_index() / 4;  // of a tile
     const float scale = s.sharpness / (s.half_scale * s.half_scale);
     SnnlProducts products(m, s, consumer);
+    const bool one_step = products.steps.steps == 1;
+    const float start = one_step ? -s.sharpness : 0;  // of an exponent
     ColumnSums columns;
     columns.clear();
     for (int item = int(blockIdx.x); item < SnnlItem::count(s); item += int(gridDim.x)) {
@@ -199,7 +203,7 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
         for (int64_t i = thread; i < s.sums(); i += kConsumerThreads) slot[i] = 0;
         named_sync(kSumsBarrier, kConsumerThreads);
 
-        float part[kUnit], v[kUnit];  // products of the step in flight; exponents
+        float part[kUnit], v[kUnit];  // products of the step in flight; exponents, or their sums so far
         int step = 0;
         auto tile = walk.first();
         if (!walk.exists(tile)) continue;
@@ -210,7 +214,7 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
             products.finish(part);
             if (step == 0) {
                 UNROLL
-                for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, -s.sharpness);
+                for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, start);
             } else {
                 UNROLL
                 for (int i = 0; i < kUnit; ++i) v[i] = fused_multiply_add(part[i], scale, v[i]);
@@ -220,6 +224,10 @@ __global__ void __launch_bounds__(kRingThreads, 1) snnl_wgmma_kernel(const __gri
             more = walk.exists(tile);
             if (more) products.start(walk, tile, step, part);
             if (!last) continue;
+            if (!one_step) {
+                UNROLL
+                for (float& e : v) e -= s.sharpness;
+            }
             const bool leaves = walk.leaves_behind(now);
             add_unit(v, columns, m, s, in.keys, slot, now, now.row * kSnnlSide + first_row, leaves);
         }

@@ -1,6 +1,6 @@
 // The cosines of tiles of pairs on Hopper's warpgroup matrix instructions, at the precision of float32: the main loop of
-// snnl_sums_sm90a.cu, whose head describes the kernel. Formula and accuracy are those of snnl_mma.cuh. Of each 64 of D
-// the products of the small parts are added first.
+// snnl_sums_sm90a.cu, whose head describes the kernel. The formula is that of snnl_mma.cuh. Of each 64 of D the products
+// of the small parts are added first.
 #pragma once
 
 #include "kernels/cuda/products/wgmma_ring.cuh"
