@@ -174,6 +174,11 @@ class Bench:
         worker = self.s["worker"] if "worker" in self.s else [self.program("bench_worker")]
         return [*worker, device or self.s["device"], precision]
 
+    def snnl_kernels(self):
+        """Those that the device has: wgmma is of compute capability 9.0 alone, which the emulated machine plays."""
+        hopper = self.o.dry_run or self.document["device"].get("capability") == "9.0"
+        return [kernel for kernel in self.s["snnl_kernels"] if kernel != "wgmma" or hopper]
+
     def beside_peer(self, precision, line, peers_line=None):
         """Two sides that take turns: the device, and the vendor's library on it."""
         return {"fairprune": (self.ours(precision), line), self.s["peer"]: (self.ours(precision, self.s["peer"]), peers_line or line)}

@@ -38,7 +38,7 @@ def layers(bench):
         line = line_of(n, c, side)
         # The rule's choice, and every kernel by name: a card decides what the rule should take.
         sides = {"fairprune": (bench.ours("fp32"), line)}
-        sides.update({kernel: (bench.ours("fp32"), line_of(n, c, side, kernel)) for kernel in s["snnl_kernels"]})
+        sides.update({kernel: (bench.ours("fp32"), line_of(n, c, side, kernel)) for kernel in bench.snnl_kernels()})
         if bench.has_torch():
             for variant in s["snnl_peers"].get((n, c, side), []):
                 command, words = torch_side(bench, variant, (n, c, side))

@@ -170,7 +170,7 @@ def tasks(bench, everything):
         for line in s["small"]:
             yield precision, line, "reference"
     for n, c, side in s["snnl"]:
-        for word in ("", *(f" kernel={kernel}" for kernel in s["snnl_kernels"])):
+        for word in ("", *(f" kernel={kernel}" for kernel in bench.snnl_kernels())):
             yield "fp32", f"snnl {n} {c} {side}{word}", None
     yield "fp32", "snnl %d %d %d" % s["snnl_double"], None
     for channels in sorted({c - less for c in s["channels"] for less in (0, 1)}):
