@@ -95,6 +95,64 @@ TEST_P(ConvSplit, BitsOfASampleDoNotDependOnTheOthers) {
     EXPECT_EQ(infer(table(), one, of_first, true, true, true), all);
 }
 
+// A chain of early kernels between two maps: each reads what the one in front wrote and overwrites what that one read,
+// so that a wait that is missing or comes too late changes bits. Started one by one, then from a graph.
+class Chain {
+public:
+    Chain(const Kernels& k, const ConvCase& c, int links)
+        : k_(k), on_{k}, s_(shape_on(on_, c)), links_(links), in_(random_inputs(c, Type::bf16, Type::f32)) {
+        for (double& w : in_.w) w /= 32;  // so that the maps neither grow nor vanish
+        const Tensor w = on_.par_in(s_.w, in_.w);
+        k_.conv.prepare(s_, {}, w, prepared_.data(), {});
+        k_.memory.synchronize({});
+    }
+    void enqueue() const {
+        k_.memory.copy(map_[0], first_, size_t(s_.x.stored()) * sizeof(uint16_t), {});
+        for (int i = 0; i < links_; ++i)
+            k_.conv.infer(s_,
+                          {.x = map_[i % 2],
+                           .prepared = prepared_.data(),
+                           .bias = nullptr,
+                           .residual = first_,
+                           .relu = i % 3 == 0,
+                           .y = map_[(i + 1) % 2]},
+                          scratch_.data(), {});
+    }
+    Values last() const { return map_[links_ % 2].values(); }
+
+private:
+    const Kernels& k_;
+    const Device on_;
+    const ConvShape s_;
+    const int links_;
+    Inputs in_;
+    const Buffer scratch_{k_, k_.conv.scratch_bytes(s_)}, prepared_{k_, k_.conv.prepared_bytes(s_, {})};
+    const Tensor first_ = on_.act_in(s_.x, in_.x), map_[2] = {on_.act_out(s_.x), on_.act_out(s_.x)};
+};
+
+TEST_P(ConvSplit, AChainOfEarlyKernelsIsThatOfLateOnes) {
+    conv_forced() = {.pixels = ConvKernel::split, .tile = {64, 32}, .parts = 4, .late = true};
+    const Map map = emulates() ? Map{.n = 1, .c = 40, .h = 9, .w = 8} : Map{.n = 3, .c = 128, .h = 28, .w = 28};
+    const int runs = emulates() ? 1 : 50;
+    const Chain chain(table(), {"chain", map, map.c, 3, 1, 1}, 12);
+    chain.enqueue();
+    const Values late = chain.last();
+    conv_forced().late = false;
+    for (int run = 0; run < runs; ++run) {
+        chain.enqueue();
+        ASSERT_EQ(chain.last(), late) << "run " << run;
+    }
+    const Graph& graph = *table().graph;
+    graph.begin({});
+    chain.enqueue();
+    void* const captured = graph.end({});
+    for (int run = 0; run < runs; ++run) {
+        graph.launch(captured, {});
+        EXPECT_EQ(chain.last(), late) << "from a graph, run " << run;
+    }
+    graph.release(captured);
+}
+
 // What the head of the kernel states: pixels once per tap and tile of outputs, filters once per tile of pixels, residual
 // and output once, whatever the number of parts.
 TEST_P(ConvSplit, TrafficIsThatOfOneBlockPerTile) {
