@@ -82,7 +82,9 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
     if (precision == Precision::bf16) {
         const ConvExtras extras{.moments = direction == "forward_moments",
                                 .residual = direction.ends_with("add") || direction.ends_with("residual")};
-        const ConvChoice best = conv_choice(s, pass, extras);
+        // Forward, with moments or not, has the kernel of the pass with moments: `split` is for inference alone.
+        const bool trains = pass == Pass::forward && !direction.starts_with("infer");
+        const ConvChoice best = conv_choice(s, pass, {.moments = trains, .residual = extras.residual});
         const Cost c = cost(kDevice, s, pass, best, extras);
         const std::string blocks = best.resident > 1 ? text("/", best.resident) : "";
         return {.flops = s.flops(),
