@@ -63,7 +63,7 @@ if(fp_cuda_built)
   if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 knows the flag up to 17
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
   endif()
-  # Matrix instructions of Hopper alone stand in files of their own, kernels/cuda/conv/*_sm90a.cu, which other
+  # Matrix instructions of Hopper alone stand in files of their own, kernels/cuda/*/*_sm90a.cu, which other
   # generations cannot compile.
   set(hopper_ops ${cuda_ops})
   list(FILTER hopper_ops INCLUDE REGEX "_sm90a\\.cu$")

@@ -46,6 +46,8 @@ def path_of(command, line):
     """The path of a line: program, device and kernel family. Lines of one path hang or fault for the same reason."""
     words, command = line.split(), list(map(str, command))
     family = words[:2] if words[0] in ("conv", "network", "op", "small") else words[:1]
+    if words[0] == "snnl":  # one kernel may be broken and another not
+        family += [word for word in words if word.startswith("kernel=")]
     programs = [pathlib.Path(word).stem for word in command if "/" in word]  # the last one; an interpreter stands before it
     return " ".join([*programs[-1:], *(word for word in command if "/" not in word), *family])
 
@@ -171,6 +173,11 @@ class Bench:
         """The command of our worker: on the device that is measured, or another."""
         worker = self.s["worker"] if "worker" in self.s else [self.program("bench_worker")]
         return [*worker, device or self.s["device"], precision]
+
+    def snnl_kernels(self):
+        """Those that the device has: wgmma is of compute capability 9.0 alone, which the emulated machine plays."""
+        hopper = self.o.dry_run or self.document["device"].get("capability") == "9.0"
+        return [kernel for kernel in self.s["snnl_kernels"] if kernel != "wgmma" or hopper]
 
     def beside_peer(self, precision, line, peers_line=None):
         """Two sides that take turns: the device, and the vendor's library on it."""

@@ -96,6 +96,7 @@ def describe(bench):
     smi = command_output("nvidia-smi", "--query-gpu=name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit", "--format=csv,noheader")
     name = smi.split(",")[0] if smi else "the emulated machine" if o.dry_run else "no GPU"
     device.update(name=name, details=smi, date=str(datetime.date.today()))
+    device["capability"] = command_output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader").partition("\n")[0]
     total = command_output("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits").splitlines()
     if total and total[0].strip().isdigit():
         device["gigabytes"] = int(total[0]) * 2**20 / 1e9

@@ -5,7 +5,7 @@ import sys
 
 from bench import ANSWER, ROOT
 from children import Children, Worker
-from sizes import RESNET18, RESNET50, STEM, VGG11
+from sizes import RESNET18, RESNET50, STEM, VGG11, WITHOUT_SPLIT
 from tables import micro, table
 
 RECORDING, LINES = ROOT / "tests/kernels/recordings/h200-kernels.csv", ROOT / "bench/results/h200/lines.csv"
@@ -41,7 +41,7 @@ def resnet(depth, size):
 
 class Model:
     def __init__(self, options, children, precision="bf16", batch=256):
-        self.precision, self.batch = precision, batch
+        self.precision, self.batch, self.words = precision, batch, ""  # words: behind the lines of convolutions
         command = options.build / "bin/bench_worker"
         self.worker, self.float32 = (Worker(children, "model", [command, "model", p], None) for p in (precision, "fp32"))
         with open(RECORDING) as file:
@@ -60,7 +60,7 @@ class Model:
 
     def convolution(self, shape, direction):
         kind, h, c, k, r, stride = shape
-        return self.ask(f"conv {direction} {self.batch} {h} {c} {k} {r} {stride}")
+        return self.ask(f"conv {direction} {self.batch} {h} {c} {k} {r} {stride}{self.words}")
 
     def measured(self, shape, direction, expected):
         """The least time measured of present code, with its kernel if that is not the expected one; dw with the kernel that adds parts, or alone."""
@@ -146,10 +146,11 @@ class Model:
 
     def snnl(self):
         for (n, c, side), seconds in SNNL_SHAPES.items():
-            for gradient in ("", " gradient"):
-                e = self.ask(f"snnl {n} {c} {side}{gradient}", self.float32)
-                yield [f"{gradient.strip() or 'scores'} {n}, {c}, {side * side}", f"{e['flops'] / 1e9:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"],
-                       micro(seconds) if seconds and not gradient else "-"]
+            for what, words in (("scores", ""), ("scores by tensor", " kernel=tensor"), ("gradient", " gradient")):
+                e = self.ask(f"snnl {n} {c} {side}{words}", self.float32)
+                name = what if what != "scores" else f"scores by {e['kernel']}"
+                yield [f"{name} {n}, {c}, {side * side}", f"{e['flops'] / 1e9:.1f}", micro(e["floor"]), micro(e["expected"]), e["limiter"],
+                       micro(seconds) if seconds and "tensor" in words else "-"]
 
     def networks(self):
         for depth, size in NETWORKS:
@@ -157,6 +158,23 @@ class Model:
                 if measured := self.lines.get(f"network {'train' if training else 'infer'} {size} {self.batch} resnet{depth} imagenet"):
                     floor, expected = self.network(depth, size, training)
                     yield [f"ResNet-{depth} at {size}, {'training step' if training else 'inference'}", *(f"{1e3 * s:.2f}" for s in (floor, expected, measured))]
+
+    def one_image(self):
+        """ResNet-18 at 224 pixels, batch 1: each convolution with the kernel that is chosen, and without `split`; then the network."""
+        batch, self.batch = self.batch, 1
+        for shape in STEM + RESNET18:
+            kind, h, c, k, r, stride = shape
+            cells = [micro(self.convolution(shape, "infer")["floor"])]
+            for self.words in ("", WITHOUT_SPLIT):
+                e = self.convolution(shape, "infer")
+                cells.append(f"{micro(e['expected'])} {e['kernel'].replace(':', ' ')}")
+            self.words = ""
+            yield [f"{kind} {c}>{k} @{h}", *cells]
+        sums = []
+        for self.words in ("", WITHOUT_SPLIT):
+            sums.append(self.network(18, 224, False))
+        self.words, self.batch = "", batch
+        yield ["the network", micro(sums[0][0]), *(micro(expected) for _, expected in sums)]
 
     def tables(self):
         return "\n".join([
@@ -166,4 +184,5 @@ class Model:
             table(["convolution", "inference", "forward with moments", "dx", "dw"], self.convolutions()),
             table(["op", "MB:", "floor:", "expected:", "limited by"], self.ops()),
             table(["SNNL, float32: N, C, D", "GFLOP, half of N x N for scores:", "floor:", "expected:", "limited by", "measured:"], self.snnl()),
+            table(["batch 1, inference", "floor:", "expected:", "expected without split:"], self.one_image()),
             table(["network", "floor, ms:", "expected, ms:", "measured, ms (bench/results/h200/lines.csv, after):"], self.networks()).rstrip()])

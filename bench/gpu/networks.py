@@ -5,7 +5,7 @@ import time
 
 from bench import ANSWER, FIRST_ANSWER, median
 from machine import Clocks
-from sizes import LIMIT, gigabytes_of, resnet18_widths
+from sizes import LIMIT, NOT_EARLY, WITHOUT_SPLIT, gigabytes_of, resnet18_widths
 from whole import network_cases, networks_right
 
 GOALS = {("infer", "resnet18"): ("G3", 1.3, 2.0), ("infer", "resnet50"): ("G4", 1.3, 1.8),
@@ -55,6 +55,12 @@ def networks(bench):
         why = None if ratio else "not measured" if not found or "fairprune" not in found else "its checks have not passed" if not right else "no peer"
         if name != "-":
             bench.goal(name, f"{mode} {arch} at {size}, batch {batch}, {precision}, over the fastest peer", ratio, floor, moonshot, why)
+        if batch == 1 and not bench.o.dry_run:  # whether split sums and early kernels pay, by the same graph without them
+            ours = bench.ours(precision)
+            found = bench.engines.in_turns({"fairprune": (ours, line), "without split": (ours, line + WITHOUT_SPLIT), "not early": (ours, line + NOT_EARLY)}, s["rounds"])
+            if found:
+                bench.row("-", f"{precision} {mode} {arch} {size} batch 1, split and early or not", line, found, batch, "images/s",
+                          peers=["without split", "not early"], verdict=right)
         for name, how in MODES.items():  # frees its memory, unless the network is used again
             if (mode, arch, size, batch) != ("infer", *s["networks"][0]):
                 bench.engines.drop(name, bench.torch(precision, how), line)

@@ -21,6 +21,8 @@ VGG11 = [
     ("vgg", 224, 3, 64, 3, 1), ("vgg", 112, 64, 128, 3, 1), ("vgg", 56, 128, 256, 3, 1), ("vgg", 56, 256, 256, 3, 1),
     ("vgg", 28, 256, 512, 3, 1), ("vgg", 28, 512, 512, 3, 1), ("vgg", 14, 512, 512, 3, 1),
 ]
+# Words of a line (bench/worker/forced.h): no sums split over clusters; no kernel begins before those in front are complete.
+WITHOUT_SPLIT, NOT_EARLY = " without=split", " late=1"
 # Those that are measured with inputs as behind a ReLU too.
 RECTIFIED = [RESNET18[0], RESNET18[3], RESNET18[6], RESNET18[9], RESNET50[1], RESNET50[10]]
 
@@ -108,6 +110,7 @@ def real(rounds=20):
         stages=[64, 128, 256, 512], kept=list(LIMIT), pruned_rounds=10,
         channels=[*range(66, 61, -1), *range(58, 53, -1), *range(50, 45, -1), 33], side=56,
         snnl=[(128, 512, 7), (1024, 512, 7), (4096, 256, 14), (10000, 64, 56)],
+        snnl_kernels=["tensor", "wgmma"],
         snnl_peers={(128, 512, 7): ["loop", "bmm", "compile"], (1024, 512, 7): ["loop", "bmm", "compile"],
                     (4096, 256, 14): ["loop", "bmm"], (10000, 64, 56): ["loop"]},
         snnl_network=(10000, RESNET18_MAPS_128),
@@ -131,7 +134,7 @@ def tiny():
         rectified=[("3x3", 6, 8, 8, 3, 1)], directions=["forward", "backward_data", "backward_filter"],
         networks=[("resnet18", 8, 2)], latency=[], stem="small",
         stages=[2, 4, 8, 16], kept=[0.5], pruned_rounds=2, channels=[9], side=6,
-        snnl=[(8, 4, 2)], snnl_peers={(8, 4, 2): ["loop", "bmm"]}, snnl_network=(8, [(4, 2, 1), (8, 1, 2)]),
+        snnl=[(8, 4, 2)], snnl_kernels=["tensor", "wgmma"], snnl_peers={(8, 4, 2): ["loop", "bmm"]}, snnl_network=(8, [(4, 2, 1), (8, 1, 2)]),
         curve=["--data", "synth:n=32,size=16,classes=2,groups=2,bias=0.8,seed=1", "--width", "0.0625", "--epochs", "1", "--batch-size", "8"],
     )
 

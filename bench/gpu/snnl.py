@@ -16,8 +16,9 @@ def limit(bench, n, c, side):
     return max(pairs * 2 * side * side / (product / 3), pairs / ex2, 4 * c * n * side * side / copy)
 
 
-def line_of(n, c, side):
-    return f"snnl {n} {c} {side}"
+def line_of(n, c, side, kernel=None):
+    """kernel: of kernels/cuda/plan/snnl_plan.h, in place of the rule's choice."""
+    return f"snnl {n} {c} {side}" + (f" kernel={kernel}" if kernel else "")
 
 
 def torch_side(bench, variant, shape):
@@ -35,7 +36,9 @@ def layers(bench):
     s = bench.s
     for n, c, side in s["snnl"]:
         line = line_of(n, c, side)
+        # The rule's choice, and every kernel by name: a card decides what the rule should take.
         sides = {"fairprune": (bench.ours("fp32"), line)}
+        sides.update({kernel: (bench.ours("fp32"), line_of(n, c, side, kernel)) for kernel in bench.snnl_kernels()})
         if bench.has_torch():
             for variant in s["snnl_peers"].get((n, c, side), []):
                 command, words = torch_side(bench, variant, (n, c, side))
@@ -48,8 +51,8 @@ def layers(bench):
                 bench.engines.free(name, *sides[name])
         least = limit(bench, n, c, side)
         right = verdict(bench, "fp32", line)
-        bench.row("G8", f"SNNL N={n} C={c} D={side * side}", line, found, verdict=right, error=error_of(bench, "fp32", line), n=n, c=c, d=side * side,
-                  limit_seconds=least)
+        bench.row("G8", f"SNNL N={n} C={c} D={side * side}", line, found, peers=[name for name in found if name.startswith("PyTorch")], verdict=right,
+                  error=error_of(bench, "fp32", line), n=n, c=c, d=side * side, limit_seconds=least)
         ours = median(found) if right and "fairprune" in found else None
         why = None if ours else "missing or wrong"
         for variant, (floor, moonshot) in PEERS.items():

@@ -158,6 +158,8 @@ def tasks(bench, everything):
     directions = s["checked"] if everything else [*s["directions"], "forward_moments", "infer", "infer_residual"]
     for line in convolution_lines(bench, sorted(s["convs"], key=lambda v: -v[1] * v[1] * (v[2] + v[3])), directions):
         yield main, line, s["peer"]
+    for kind, h, c, k, r, stride in s["convs"]:  # one image: kernels of their own
+        yield main, f"conv infer_residual 1 {h} {c} {k} {r} {stride}", s["peer"]
     for line in convolution_lines(bench, s["convs_fp32"], s["directions"]):
         yield "fp32", line, s["peer"]
         if everything and "tf32" in s["check_precisions"]:
@@ -168,7 +170,8 @@ def tasks(bench, everything):
         for line in s["small"]:
             yield precision, line, "reference"
     for n, c, side in s["snnl"]:
-        yield "fp32", f"snnl {n} {c} {side}", None
+        for word in ("", *(f" kernel={kernel}" for kernel in bench.snnl_kernels())):
+            yield "fp32", f"snnl {n} {c} {side}{word}", None
     yield "fp32", "snnl %d %d %d" % s["snnl_double"], None
     for channels in sorted({c - less for c in s["channels"] for less in (0, 1)}):
         yield main, f"conv infer {s['batch']} {s['side']} {channels} {channels} 3 1", s["peer"]

@@ -55,6 +55,7 @@ struct Convolution {
         if (infers()) {
             prepared = Buffer(k.memory, k.conv.prepared_bytes(s, {.residual = residual(), .relu = true}));
             k.conv.prepare(s, {.residual = residual(), .relu = true}, weight.as<par>(), prepared.data(), {});
+            k.memory.synchronize({});
         }
         if (adds()) initial = upload(k, k.activation, s.x, before.numbers);
         grow(1);

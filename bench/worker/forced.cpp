@@ -8,7 +8,8 @@
 namespace fp {
 namespace {
 
-constexpr const char* kWords = " is none of rectified, kernel=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N";
+constexpr const char* kWords =
+    " is none of rectified, kernel=NAME, without=NAME (of a ConvKernel), tile=MxN, blocks=N, parts=N, late=1";
 
 int number(std::string_view digits, std::string_view word) {
     int n = 0;
@@ -28,9 +29,15 @@ void force(ConvForced& choice, std::string_view word) {
         choice.blocks = number(value, word);
     } else if (name == "parts") {
         choice.parts = number(value, word);
+    } else if (name == "late") {
+        choice.late = number(value, word) > 0;
     } else if (name == "tile") {
         const size_t cross = std::min(value.find('x'), value.size() - 1);
         choice.tile = {number(value.substr(0, cross), word), number(value.substr(cross + 1), word)};
+    } else if (name == "without") {
+        for (int i = 0; i < kConvKernels; ++i)
+            if (value == name_of(ConvKernel{i})) choice.without = ConvKernel{i};
+        FP_REQUIRE(choice.without, Exit::usage, "conv: ", word, kWords);
     } else {
         FP_REQUIRE(name == "kernel", Exit::usage, "conv: ", word, kWords);
         for (int i = 0; i < kConvKernels; ++i) {
@@ -44,6 +51,12 @@ void force(ConvForced& choice, std::string_view word) {
         }
         FP_REQUIRE(choice.pixels || choice.strided || choice.filter, Exit::usage, "conv: ", word, kWords);
     }
+}
+
+void force(SnnlForced& choice, std::string_view word) {
+    for (const SnnlKernel kernel : {SnnlKernel::differences, SnnlKernel::tensor, SnnlKernel::wgmma})
+        if (word == text("kernel=", name_of(kernel))) choice.kernel = kernel;
+    FP_REQUIRE(choice.kernel, Exit::usage, "snnl: ", word, " is neither gradient nor kernel=NAME (of a SnnlKernel)");
 }
 
 }  // namespace fp

@@ -1,8 +1,10 @@
 #include "bench/worker/model.h"
 
+#include "bench/worker/forced.h"
 #include "kernels/cuda/plan/cost.h"
 #include "kernels/cuda/plan/gemm_shapes.h"
 #include "kernels/cuda/plan/layout.h"
+#include "kernels/cuda/plan/snnl_plan.h"
 #include "kernels/error.h"
 
 namespace fp {
@@ -40,33 +42,17 @@ Expectation multiplying(const MatrixProduct& p, const TileCost (&tiles)[kChoices
                                                               : "matrix"};
 }
 
-// The scores' sums over pairs (snnl_sums.cu, cosine): tiles of 128 x 64 samples at and right of the diagonal, three products of
-// fp16, then the exponentials and the additions, which we count behind the products, though another block's may hide them;
-// before all that the turning of the map into rows (snnl_prepare.cu).
+// The scores of cosine by the kernel that the rule takes on an H200.
 Expectation snnl(const SnnlShape& s, int e) {
-    constexpr int kRows = 128, kColumns = 64, kAdding = 7;  // instructions a pair
-    // Of the peak. An H200: 1024, 512, 7 in 0.88 ms, 4096, 256, 14 in 15.7, 10000, 64, 56 in 444, 128, 512, 7 in 0.05.
-    constexpr double kShare = 0.19;
-    const double rows = double(ceil_div(s.x.n, kRows)), columns = double(ceil_div(s.x.n, kColumns));
-    const double tiles = s.x.c * (rows * columns - rows * (rows - 1));
-    const double pairs = tiles * kRows * kColumns, depth = double(round_up(s.d(), 16));
+    const SnnlKernel kernel = snnl_kernel(s, true);
+    const SnnlCost c = snnl_cost(kDevice, s, kernel, e);
     const double useful = s.x.c * 0.5 * s.x.n * s.x.n, peak = kDevice.bf16_matrix / 3;
-    const double product = pairs * 2 * depth / (peak * kShare);
-    const double load = tiles * (kRows + kColumns) * 4 * depth / kDevice.l2;
-    const double adding = pairs * std::max(kAdding / kInstructions, 1 / kDevice.exponentials);
-    const double halves = 4.0 * s.x.c * s.x.n * double(round_up(s.d(), 16));
-    const double turn = (s.bytes(e) + halves) / kDevice.hbm;
-    const double start = 3 * kDevice.start, multiply = std::max(product, load);
-    const double largest = std::max({start, turn, multiply, adding});
     return {.flops = s.flops() / 2,
             .bytes = s.bytes(e),
             .floor = std::max({s.flops() / 2 / peak, useful / kDevice.exponentials, s.bytes(e) / kDevice.hbm}),
-            .expected = start + turn + multiply + adding,
-            .limiter = largest == start    ? "start"
-                       : largest == turn   ? "memory"
-                       : largest == adding ? "adding"
-                       : load > product    ? "L2"
-                                           : "matrix"};
+            .expected = c.seconds(),
+            .limiter = c.limiter(),
+            .kernel = std::string(name_of(kernel))};
 }
 
 // Every tile once more in float32, its exponents and their product with the rows (snnl.cu), behind the sums.
@@ -96,7 +82,9 @@ Expectation expect_conv(const ConvShape& s, const std::string& direction, Precis
     if (precision == Precision::bf16) {
         const ConvExtras extras{.moments = direction == "forward_moments",
                                 .residual = direction.ends_with("add") || direction.ends_with("residual")};
-        const ConvChoice best = conv_choice(s, pass, extras);
+        // Forward, with moments or not, has the kernel of the pass with moments: `split` is for inference alone.
+        const bool trains = pass == Pass::forward && !direction.starts_with("infer");
+        const ConvChoice best = conv_choice(s, pass, {.moments = trains, .residual = extras.residual});
         const Cost c = cost(kDevice, s, pass, best, extras);
         const std::string blocks = best.resident > 1 ? text("/", best.resident) : "";
         return {.flops = s.flops(),
@@ -127,6 +115,10 @@ Expectation expect(std::istringstream& line, Precision precision) {
         int k = 0, r = 0, stride = 0;
         line >> direction >> n >> h >> c >> k >> r >> stride;
         const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block_bf16(c);
+        ConvForced choice;
+        for (std::string word; line >> word;)
+            if (word != "rectified") force(choice, word);
+        const Forced now(choice);
         return expect_conv({.x = {.n = n, .c = c, .h = h, .w = h, .block = block},
                             .w = krsc_filter(k, c, r, r, block),
                             .stride = stride,
@@ -137,6 +129,7 @@ Expectation expect(std::istringstream& line, Precision precision) {
     if (op == "linear") {
         int k = 0;
         line >> n >> c >> k;
+        if (n <= 4) return moving(4.0 * c * k + 2.0 * n * (c + k), 1, 2.0 * n * c * k);  // linear_rows.cu
         return expect_conv(
             {.x = map_of(n, c, 1), .w = krsc_filter(k, c, 1, 1, nhwc_block_bf16(c)), .y_block = nhwc_block_bf16(k)},
             "forward", precision);
@@ -155,10 +148,18 @@ Expectation expect(std::istringstream& line, Precision precision) {
         return {.expected = finish.seconds(), .limiter = finish.limiter()};
     }
     if (op == "snnl") {
-        std::string gradient;
-        line >> n >> c >> h >> gradient;
+        bool gradient = false;
+        SnnlForced forced;
+        line >> n >> c >> h;
+        for (std::string word; line >> word;) {
+            if (word == "gradient")
+                gradient = true;
+            else
+                force(forced, word);
+        }
+        const Forced now(forced);
         const SnnlShape s{.x = map_of(n, c, h)};
-        return gradient.empty() ? snnl(s, e) : snnl_gradient(s, e);
+        return gradient ? snnl_gradient(s, e) : snnl(s, e);
     }
     if (op == "image") {
         line >> n >> h;

@@ -37,7 +37,7 @@ Expectation expect_conv(const ConvShape&, const std::string& direction, Precisio
 //   moving KERNEL N H C RESIDUAL    of cost.h's Moving: batch norm, pooling
 //   finish C                        statistics or gradients of so many channels, from chunks
 //   avgpool N H C,  columns N H C,  image N H,  relu N H C,  add N H C,  dropout N C,  loss N C,  sgd COUNT,  adamw COUNT
-//   snnl N C SIDE [gradient]                                         of one label set, exact, cosine
+//   snnl N C SIDE [gradient] [kernel=NAME]                           of one label set, exact, cosine
 Expectation expect(std::istringstream& line, Precision);
 
 }  // namespace fp

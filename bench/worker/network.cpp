@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "bench/worker/forced.h"
 #include "bench/worker/work.h"
 #include "engine/io/safetensors.h"
 #include "engine/measure/layer_costs.h"
@@ -87,9 +88,14 @@ Work network_work(const Kernels& k, Line& words) {
     std::string mode, layer;
     TimingOptions o;
     ModelSpec spec{.classes = 8};
+    ConvForced choice;
     words >> mode >> o.image_size >> o.batch_size >> spec.arch >> spec.stem;
     o.train = mode == "train";
     while (words >> layer) {
+        if (layer.starts_with("without=") || layer.starts_with("late=")) {
+            force(choice, layer);
+            continue;
+        }
         const size_t equals = layer.find('=');
         FP_REQUIRE(equals != layer.npos, Exit::usage, layer, ": LAYER=CHANNELS expected");
         spec.widths[layer.substr(0, equals)] = std::stoi(layer.substr(equals + 1));
@@ -98,7 +104,11 @@ Work network_work(const Kernels& k, Line& words) {
     net->initialize(1);
     const auto it = std::make_shared<Timed>(std::move(net), o);
     const double macs = totals(layer_costs(*it->net, o.image_size)).macs * o.batch_size;
-    Work work{.call = [it](int) { it->timed.enqueue(); }, .captured = false, .flops = 2 * (o.train ? 3 : 1) * macs};
+    const auto call = [it, choice](int) {
+        const Forced now(choice);
+        it->timed.enqueue();
+    };
+    Work work{.call = call, .captured = false, .flops = 2 * (o.train ? 3 : 1) * macs};
     if (!o.train) return work;
     const ParamStore& p = it->net->params;
     work.outputs.emplace_back("gradients", p.grads(), size_t(p.trained_count()) * size_t(bytes_of(k.parameter)));

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "bench/worker/forced.h"
 #include "bench/worker/work.h"
 
 namespace fp {
@@ -14,6 +15,7 @@ namespace {
 struct Scores {
     const Kernels& k;
     SnnlShape shape;
+    SnnlForced forced;
     Numbers numbers;
     std::vector<int32_t> label;
     Buffer x, scratch, labels;
@@ -22,6 +24,7 @@ struct Scores {
     Guarded dx = {};   // empty where only scores are asked for
 
     void call() {
+        const Forced now(forced);
         const auto* label_of = labels.as<int32_t>();
         k.snnl.forward(shape, {.x = x.as<act>(), .labels = label_of, .strata = nullptr, .scores = scores.as<double>()},
                        scratch.data(), {});
@@ -84,15 +87,25 @@ struct Scores {
 
 Work snnl_work(const Kernels& k, Line& words) {
     int n, c, side;
-    std::string last;
-    words >> n >> c >> side >> last;
-    const bool gradient = last == "gradient";
+    words >> n >> c >> side;
+    bool gradient = false;
+    SnnlForced forced;
+    for (std::string word; words >> word;) {
+        if (word == "gradient")
+            gradient = true;
+        else
+            force(forced, word);
+    }
     const SnnlShape shape{.x = {.n = n, .c = c, .h = side, .w = side, .block = k.block(c)}};
     const Numbers numbers{.seed = 1, .exact = words.inputs};
     const std::vector<int32_t> label = drawn_labels(n, 2, 2);
-    const size_t scratch_bytes = std::max<size_t>(k.snnl.scratch_bytes(shape, gradient), 1);
+    const size_t scratch_bytes = [&] {
+        const Forced now(forced);
+        return std::max<size_t>(k.snnl.scratch_bytes(shape, gradient), 1);
+    }();
     const auto it = std::make_shared<Scores>(Scores{.k = k,
                                                     .shape = shape,
+                                                    .forced = forced,
                                                     .numbers = numbers,
                                                     .label = label,
                                                     .x = upload(k, k.activation, shape.x, numbers),

@@ -6,14 +6,17 @@
 // said below; FLOOR and EXPECTED: seconds on an H200 by model.h, 0 where it says nothing.
 //   copy BYTES                       within the device's memory; WORK: bytes read and written
 //   product N [zeros]                N x N x N, as a linear layer
-//   conv DIRECTION N H C K R STRIDE [rectified] [kernel=NAME] [tile=MxN] [blocks=N] [parts=N]
+//   conv DIRECTION N H C K R STRIDE [rectified] [kernel=NAME] [without=NAME] [tile=MxN] [blocks=N]
+//                                    [parts=N] [late=1]
 //                                    DIRECTION: forward, forward_moments, infer, infer_residual, backward_data,
 //                                    backward_data_add, backward_filter; padding R/2; rectified: x and dy as behind a ReLU,
 //                                    half of them zeros. The other words choose in place of the rule; NAME: of a
 //                                    ConvKernel (kernels/cuda/plan/conv_choice.h)
 //   rate l2|wgmma|ex2|start VARIANT BLOCKS STEPS         WORK: as bench/gpu/rates/rates.h has it
-//   network train|infer SIZE BATCH ARCH STEM [LAYER=CHANNELS ...]     padding taps are counted as work
-//   snnl N C SIDE [gradient]         scores of one label set, exact, cosine; gradient: and their gradient
+//   network train|infer SIZE BATCH ARCH STEM [without=NAME] [late=1] [LAYER=CHANNELS ...]
+//                                    padding taps are counted as work
+//   snnl N C SIDE [gradient] [kernel=NAME]      scores of one label set, exact, cosine; gradient: and their gradient; NAME: of
+//                                    a SnnlKernel (kernels/cuda/plan/snnl_plan.h), in place of the rule
 //   op NAME ...                      one op that memory bounds (ops.cpp); WORK: bytes
 //   small NAME ...                   one op of those beside them (small_ops.cpp); WORK: bytes
 //   once LINE                        one call of such a line without warming up, for a profiler

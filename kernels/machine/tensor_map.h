@@ -21,6 +21,9 @@ struct TensorMapSpec {
     // Rows may overlap (stride[1] < size[0]). cuda.h forbids it; the driver of an H200 accepted it. No kernel sets
     // this, only tests do.
     bool overlapping = false;
+    // No kernel in front writes the array: it may be read before wait_for_kernels_in_front() (hopper.cuh). Only the
+    // emulated machine reads this.
+    bool settled = false;
 
     // Tiled: a copy loads box[0] x box[1] x .. elements from a corner on.
     int box[kMostRank] = {};

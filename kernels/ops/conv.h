@@ -55,7 +55,9 @@ struct Conv {
     void (*backward_data)(const ConvShape&, const BackwardData&, void* scratch, Stream);
     void (*backward_filter)(const ConvShape&, const BackwardFilter&, void* scratch, Stream);
 
-    // Inference: `prepare` converts a filter once into the backend's fastest layout, and `infer` reads that copy.
+    // Inference: `prepare` converts a filter once into the backend's fastest layout, and `infer` reads that copy. The
+    // caller waits for `prepare` (Memory::synchronize) before the first `infer`, which may read the copy while the calls
+    // in front of it still run.
     size_t (*prepared_bytes)(const ConvShape&, Fused);
     void (*prepare)(const ConvShape&, Fused, const par* w, void* prepared, Stream);
     void (*infer)(const ConvShape&, const Infer&, void* scratch, Stream);

@@ -58,6 +58,14 @@ class BenchTest(unittest.TestCase):
             self.assertTrue(found.get(kind, f"({target} " in cmake), target)
         self.assertLessEqual(set(sizes.real()["tests"]), set(build.TARGETS))
 
+    def test_wgmma_is_asked_of_hopper_alone(self):
+        for capability, dry_run, kernels in (("9.0", False, ["tensor", "wgmma"]), ("8.0", False, ["tensor"]), ("10.0", False, ["tensor"]), ("", True, ["tensor", "wgmma"])):
+            self.bench.document["device"]["capability"], self.bench.o.dry_run = capability, dry_run
+            self.assertEqual(self.bench.snnl_kernels(), kernels)
+            asked = [line for _, line, _ in whole.tasks(self.bench, True) if "kernel=wgmma" in line]
+            self.assertEqual(bool(asked), "wgmma" in kernels)
+        self.bench.o.dry_run = False
+
     # ---- paths
 
     def test_our_worker_and_pytorchs_do_not_share_a_path_on_a_device_of_one_name(self):

@@ -57,6 +57,7 @@ inline Values infer(const Kernels& k, const ConvCase& c, const Inputs& in, bool 
     const Tensor b = on.par_in(on.channels(s.w.k), in.bias), z = on.act_in(s.y(), in.residual);
     const Tensor y = on.act_out(s.y());
     k.conv.prepare(s, fused, w, prepared.data(), {});
+    k.memory.synchronize({});
     k.conv.infer(s,
                  {.x = x,
                   .prepared = prepared.data(),

@@ -194,6 +194,27 @@ std::vector<std::set<size_t>> loops_that_fill(const KernelCode& k) {
     return found;
 }
 
+// The instructions that are reached from `first`, itself included, but not from behind one of `end`.
+std::set<size_t> reached(const std::vector<Instruction>& code, std::vector<size_t> first, int end = -1) {
+    std::set<size_t> seen;
+    while (!first.empty()) {
+        const size_t i = first.back();
+        first.pop_back();
+        if (!seen.insert(i).second || code[i].opcode() == end) continue;
+        for (const size_t next : next_of(code, i)) first.push_back(next);
+    }
+    return seen;
+}
+
+constexpr int kLoadGlobal = 0x181, kStoreGlobal = 0x186, kCopyAsync = kAsyncCopy & 0x1ff;
+bool touches_global(const Instruction& i) {
+    return i.operation() == kLoadGlobal || i.operation() == kStoreGlobal || i.operation() == kCopyAsync;
+}
+// From LD to RED, with those of global, local and shared memory between them.
+bool touches_memory(const Instruction& i) {
+    return (i.operation() >= 0x180 && i.operation() <= 0x18e) || i.operation() == kCopyAsync;
+}
+
 // What makes up a division, or is one.
 const char* divides(const Instruction& i) {
     switch (i.operation()) {
@@ -282,5 +303,25 @@ std::vector<std::string> divisions_in_fill_loops(const KernelCode& k) {
 }
 
 int fill_loops(const KernelCode& k) { return int(loops_that_fill(k).size()); }
+
+std::vector<std::string> accesses_behind_cluster(const KernelCode& k) {
+    std::vector<std::string> found;
+    for (size_t i = 0; i < k.code.size(); ++i) {
+        if (k.code[i].opcode() != kClusterArrive) continue;
+        const std::set<size_t> behind = reached(k.code, next_of(k.code, i));
+        if (std::ranges::any_of(behind, [&](size_t n) { return k.code[n].opcode() == kClusterArrive; })) continue;
+        for (const size_t n : behind)
+            if (touches_memory(k.code[n])) found.push_back(sentence(k, n, "memory behind the cluster's last barrier"));
+    }
+    return found;
+}
+
+std::vector<std::string> accesses_before_wait(const KernelCode& k) {
+    std::vector<std::string> found;
+    if (k.of(kWaitInFront) == 0) return found;
+    for (const size_t n : reached(k.code, {0}, kWaitInFront))
+        if (touches_global(k.code[n])) found.push_back(sentence(k, n, "global memory before griddepcontrol.wait"));
+    return found;
+}
 
 }  // namespace fp

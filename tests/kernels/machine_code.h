@@ -28,6 +28,9 @@ enum Opcode : uint16_t {
     kCall = 0x944,
     kExit = 0x94d,
     kReturn = 0x950,
+    kClusterArrive = 0x9c7,  // at the cluster's barrier
+    kLetNextBegin = 0x82d,   // griddepcontrol.launch_dependents
+    kWaitInFront = 0x82e,    // griddepcontrol.wait
 };
 
 struct Instruction {
@@ -75,5 +78,11 @@ std::vector<std::string> local_memory(const KernelCode&);
 // memory unit and an arrival. One thread runs them, and each costs it tens of cycles for each stage.
 std::vector<std::string> divisions_in_fill_loops(const KernelCode&);
 int fill_loops(const KernelCode&);
+
+// Loads and stores behind a thread's last arrival at the barrier of its cluster, which orders none of them.
+std::vector<std::string> accesses_behind_cluster(const KernelCode&);
+
+// Loads and stores of global memory in front of griddepcontrol.wait, in a kernel that has one.
+std::vector<std::string> accesses_before_wait(const KernelCode&);
 
 }  // namespace fp

@@ -202,6 +202,32 @@ TEST(Cost, KnowsWhatWasMeasured) {
     EXPECT_GT(said.size(), 20u);
 }
 
+// By the model a sum that is split takes less where tiles leave the device idle, and more where they fill it.
+TEST(Cost, SplittingASumPaysForFewPixels) {
+    const auto both = [](int n, int c, int side) {
+        const ConvShape s{.x = {.n = n, .c = c, .h = side, .w = side, .block = c},
+                          .w = krsc_filter(c, c, 3, 3, c),
+                          .stride = 1,
+                          .pad = 1,
+                          .y_block = c};
+        double split = 1, others = 1;
+        for (const ConvChoice choice : conv_choices(s, Pass::forward)) {
+            double& least = choice.kernel == ConvKernel::split ? split : others;
+            least = std::min(least, seconds(s, Pass::forward, choice));
+        }
+        return std::pair{split, others};
+    };
+    for (const auto& [c, side] : {std::pair{64, 56}, {128, 28}, {256, 14}, {512, 7}}) {
+        const auto [split, others] = both(1, c, side);
+        EXPECT_LT(split, others) << c << ", batch 1";
+        EXPECT_GT(split, kDevice.start) << c;
+        const auto [split_many, others_many] = both(64, c, side);
+        EXPECT_GT(split_many, others_many) << c << ", batch 64";
+    }
+    const auto [split, others] = both(1, 512, 7);
+    EXPECT_LT(split, others / 5);
+}
+
 TEST(Cost, KnowsDevices) {
     EXPECT_EQ(device_of(90).name, kDevice.name);
     EXPECT_EQ(device_of(75).name, device_of(120).name);

@@ -54,8 +54,9 @@ TEST_F(Cubins, NoMinimumWritesAPredicate) {
 
 TEST_F(Cubins, LoopsThatFillARingDivideNothing) {
     for (const KernelCode& k : kernels_) EXPECT_THAT(divisions_in_fill_loops(k), IsEmpty());
-    for (const char* name : {"wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel",
-                             "wgmma_filter_kernel", "wgmma_taps_kernel", "wgmma_window_rows_kernel"})
+    for (const char* name :
+         {"snnl_wgmma_kernel", "wgmma_pixels_kernel", "wgmma_stream_kernel", "wgmma_strided_kernel",
+          "wgmma_filter_kernel", "wgmma_taps_kernel", "wgmma_window_rows_kernel", "wgmma_split_kernel"})
         for (const KernelCode* k : named(name, 90))
             EXPECT_GT(fill_loops(*k), 0) << k->name << ": its loop is not found";
 }
@@ -83,6 +84,24 @@ TEST_F(Cubins, CosinesOfTheNeighbourLossAreOfTheTensorCore) {
         }
 }
 
+TEST_F(Cubins, OnHopperTheirProductsAreOfWgmma) {
+    for (const KernelCode* k : named("snnl_wgmma_kernel", 90)) {
+        EXPECT_GT(k->of(kHgmma), 0) << k->name;
+        EXPECT_GT(k->of(kTensorCopy), 0) << k->name;
+        EXPECT_EQ(k->of(kHmma), 0) << k->name;
+        EXPECT_THAT(local_memory(*k), IsEmpty());
+    }
+}
+
+TEST_F(Cubins, NothingIsTouchedBehindAClustersLastBarrierOrBeforeTheWaitForKernelsInFront) {
+    for (const KernelCode& k : kernels_) {
+        EXPECT_THAT(accesses_behind_cluster(k), IsEmpty());
+        EXPECT_THAT(accesses_before_wait(k), IsEmpty());
+    }
+    for (const KernelCode* k : named("wgmma_split_kernel", 90))
+        for (const int opcode : {kClusterArrive, kLetNextBegin, kWaitInFront}) EXPECT_GT(k->of(opcode), 0) << k->name;
+}
+
 TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     const auto expect = [this](const char* name, std::initializer_list<int> opcodes) {
         for (const KernelCode* k : named(name, 90))
@@ -93,6 +112,8 @@ TEST_F(Cubins, EachProbeUsesThePrimitiveItIsOf) {
     expect("fragment_products_kernel", {kHmma});
     expect("tensor_copy_kernel", {kTensorCopy, kIm2colCopy});
     expect("warpgroup_kernel", {kTensorCopy, kHgmma});
+    expect("cluster_kernel", {kClusterArrive});
+    expect("early_kernel", {kLetNextBegin, kWaitInFront});
 }
 
 TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
@@ -104,7 +125,8 @@ TEST_F(Cubins, HoppersConvolutionsUseWgmmaAndTheTensorMemoryUnit) {
     for (const Expected& of :
          {Expected{"wgmma_pixels_kernel", true, true}, Expected{"wgmma_stream_kernel", true, true},
           Expected{"wgmma_strided_kernel", true, true}, Expected{"wgmma_filter_kernel", true, false},
-          Expected{"wgmma_taps_kernel", false, false}, Expected{"wgmma_window_rows_kernel", false, false}})
+          Expected{"wgmma_split_kernel", true, false}, Expected{"wgmma_taps_kernel", false, false},
+          Expected{"wgmma_window_rows_kernel", false, false}})
         for (const KernelCode* k : named(of.name, 90)) {
             EXPECT_GT(k->of(kHgmma), 0) << k->name;
             EXPECT_GT(k->of(kIm2colCopy), 0) << k->name;
@@ -171,6 +193,33 @@ TEST(MachineCode, LocalMemoryIsSeen) {
     const unsigned char info[] = {3, 0x1b, 0xff, 0,    4, 0x2f, 8, 0, 8, 0, 0,   0, 31, 0,
                                   0, 0,    4,    0x11, 8, 0,    8, 0, 0, 0, 160, 0, 0,  0};
     EXPECT_EQ(frames_of({reinterpret_cast<const char*>(info), sizeof info}), (std::map<uint32_t, int>{{8, 160}}));
+}
+
+TEST(MachineCode, MemoryBehindTheLastBarrierOfAClusterIsSeen) {
+    constexpr int kLoad = 0x980, kStore = 0x986;
+    const auto kernel = [](int first, int second) {
+        return KernelCode{.name = "joins",
+                          .generation = 90,
+                          .code = {plain(kStore), plain(kClusterArrive), plain(kLoad), plain(first),
+                                   plain(kClusterArrive), plain(second), plain(kExit), plain(kLoad)}};
+    };
+    EXPECT_THAT(accesses_behind_cluster(kernel(kStore, 0x802)), IsEmpty());
+    EXPECT_THAT(accesses_behind_cluster(kernel(0x802, kStore)),
+                ElementsAre("joins for sm_90, at 0x50: memory behind the cluster's last barrier"));
+}
+
+TEST(MachineCode, GlobalMemoryBeforeTheWaitIsSeen) {
+    constexpr int kLoad = 0x981;
+    const auto kernel = [](int first, int second) {
+        return KernelCode{.name = "early",
+                          .generation = 90,
+                          .code = {plain(kLetNextBegin), branch(1, 4), plain(first), plain(kWaitInFront),
+                                   plain(kWaitInFront), plain(second), plain(kExit)}};
+    };
+    EXPECT_THAT(accesses_before_wait(kernel(0x802, kLoad)), IsEmpty());
+    EXPECT_THAT(accesses_before_wait(kernel(kLoad, 0x802)),
+                ElementsAre("early for sm_90, at 0x20: global memory before griddepcontrol.wait"));
+    EXPECT_THAT(accesses_before_wait({.name = "late", .code = {plain(kLoad), plain(kExit)}}), IsEmpty());
 }
 
 // Two loops round a copy, with a wait of one instruction's loop inside; a division at one place.

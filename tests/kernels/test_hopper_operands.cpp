@@ -1,5 +1,5 @@
-// Warpgroup products whose operands are both MN-major, on the emulated machine: first what must work, then planted
-// faults.
+// Warpgroup products of fp16, and those whose operands are both MN-major, on the emulated machine: first what must work,
+// then planted faults.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -63,6 +63,48 @@ __global__ void turned_product(const TensorMap a, const TensorMap b, float* sums
     const int row = warp_index() * 16 + lane_index() / 4;
     for (int j = 0; j < kWide / 2; ++j)
         sums[(row + j / 2 % 2 * 8) * kWide + j / 4 * 8 + lane_index() % 4 * 2 + j % 2] = d[j];
+}
+
+// sums (64 x 96) = A B^T of fp16, A (64 x 64) and B (96 x 64) with the sum along their rows.
+__global__ void half_product(const TensorMap a, const TensorMap b, float* sums) {
+    DYN_SHARED(Panels, s);
+    if (thread_index() == 0) {
+        mbarrier_init(&s->full, 1);
+        mbarrier_init_fence();
+        mbarrier_arrive_expect(&s->full, (64 + kWide) * 128);
+        tensor_load_3d(s->a, a, 0, 0, 0, &s->full);
+        tensor_load_3d(s->b, b, 0, 0, 0, &s->full);
+    }
+    block_sync();
+    mbarrier_wait(&s->full, 0);
+    float d[kWide / 2];
+    wgmma_fence();
+    for (int k = 0; k < 64; k += 16)
+        wgmma_f16<kWide>(d, row_descriptor(s->a + k * 2), row_descriptor(s->b + k * 2), k > 0);
+    wgmma_commit();
+    wgmma_wait<0>(d);
+    const int row = warp_index() * 16 + lane_index() / 4;
+    for (int j = 0; j < kWide / 2; ++j)
+        sums[(row + j / 2 % 2 * 8) * kWide + j / 4 * 8 + lane_index() % 4 * 2 + j % 2] = d[j];
+}
+
+TEST(HalfOperands, AreReadAsHalfPrecision) {
+    std::vector<f16> a(64 * 64), b(64 * kWide);
+    for (size_t i = 0; i < a.size(); ++i) a[i] = half_of(std::sin(0.37f * float(i)));
+    for (size_t i = 0; i < b.size(); ++i) b[i] = half_of(std::cos(0.53f * float(i)));
+    std::vector<float> sums(64 * kWide, NAN);
+    const auto rows = [](const f16* base, int count) {
+        return encode(
+            {.base = base, .rank = 3, .size = {64, count, 1}, .stride = {1, 64, 64 * count}, .box = {64, count, 1}});
+    };
+    launch(half_product, {.threads = kWarpgroup, .shared_bytes = sizeof(Panels)}, {}, rows(a.data(), 64),
+           rows(b.data(), kWide), sums.data());
+    for (size_t m = 0; m < 64; ++m)
+        for (size_t n = 0; n < kWide; ++n) {
+            double want = 0;
+            for (size_t k = 0; k < 64; ++k) want += double(to_float(a[m * 64 + k])) * to_float(b[n * 64 + k]);
+            ASSERT_NEAR(sums[m * kWide + n], want, 1e-5);
+        }
 }
 
 class TurnedOperands : public ::testing::Test {

@@ -17,6 +17,9 @@ const LinearCase kCases[] = {
     {"odd maps", {.n = 3, .c = 17, .h = 2, .w = 3}, 45},
     {"two outputs", {.n = 1, .c = 45}, 2},
     {"one of everything", {.n = 1, .c = 1}, 1},
+    {"a map at batch 1", {.n = 1, .c = 90, .h = 7, .w = 7}, 13},  // a block per output
+    {"a map at batch 4", {.n = 4, .c = 521, .h = 3, .w = 3}, 65},
+    {"five samples", {.n = 5, .c = 72}, 40},
 };
 
 struct Inputs {

@@ -42,6 +42,7 @@ TEST(Products, FlopsAndBytesAreTheShapes) {
         const Tensor x = on.act_in(m, Values(size_t(m.logical()), 1.0));
         const Tensor w = on.par_in(s.w, Values(size_t(s.w.logical()), 1.0)), y = on.act_out(s.y());
         k.conv.prepare(s, {.residual = false, .relu = false}, w, ready.data(), {});
+        k.memory.synchronize({});
         const Counted got = counted([&] {
             k.conv.infer(
                 s, {.x = x, .prepared = ready.data(), .bias = nullptr, .residual = nullptr, .relu = false, .y = y},

@@ -33,6 +33,7 @@ int moments_parts(const ConvShape& s) {
 void convolve(
     const ConvShape& s, const ConvChoice& choice, const ConvExtras& extras, const Operands& on, Stream stream) {
     if (choice.on_halo()) return halo_convolution(s, halo_plan(s, Pass::forward, choice, extras), on, stream);
+    if (choice.kernel == ConvKernel::split) return wgmma_split(s, choice, on, stream);
     wgmma_forward(s, pixel_plan(s, Pass::forward, choice), on, stream);
 }
 

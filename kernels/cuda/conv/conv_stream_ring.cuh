@@ -96,17 +96,6 @@ __device__ void init(StreamBarriers& b, int stages) {
     mbarrier_init_fence();
 }
 
-// A position in an endless ring: the stage, and the parity of its mbarrier phase. A consumer waits for this parity of
-// `full`, the producer for the opposite one of `empty`.
-struct RingPlace {
-    int stage = 0, parity = 0;
-    __device__ void next(int stages) {
-        if (++stage < stages) return;
-        stage = 0;
-        parity ^= 1;
-    }
-};
-
 template <class T>
 struct StreamAt {  // where a tile begins
     int first_row, first_output;

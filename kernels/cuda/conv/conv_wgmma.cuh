@@ -42,13 +42,14 @@ struct FilterRows {
     static constexpr Operand kOperand = Operand::rows;
     static constexpr int kBytes = kOutputs * kRowBytes;
 
-    static TensorMap map(const ConvSizes& g, const bf16* w) {  // g of the forward convolution
-        return encode({.base = w,
-                       .rank = 3,
-                       .size = {g.c, g.r * g.s, g.k},
-                       .stride = {1, g.c, g.taps_c()},
-                       .box = {kChunk, 1, kOutputs}});
+    static TensorMapSpec spec(const ConvSizes& g, const bf16* w) {  // g of the forward convolution
+        return {.base = w,
+                .rank = 3,
+                .size = {g.c, g.r * g.s, g.k},
+                .stride = {1, g.c, g.taps_c()},
+                .box = {kChunk, 1, kOutputs}};
     }
+    static TensorMap map(const ConvSizes& g, const bf16* w) { return encode(spec(g, w)); }
     __device__ static void bring(unsigned char* to,
                                  const TensorMap& filters,
                                  const ConvSizes&,

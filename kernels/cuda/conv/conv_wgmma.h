@@ -24,6 +24,7 @@ inline TensorMapSpec pixel_spec(const ConvSizes& g, const bf16* x, int pixels) {
 inline TensorMap pixel_map(const ConvSizes& g, const bf16* x, int pixels) { return encode(pixel_spec(g, x, pixels)); }
 
 void wgmma_forward(const ConvShape&, const PixelPlan&, const Operands&, Stream);
+void wgmma_split(const ConvShape&, const ConvChoice&, const Operands&, Stream);
 // In the two gradients of the input, `w` is a.w in bf16.
 void wgmma_data(const ConvShape&, const PixelPlan&, const Conv::BackwardData& a, const bf16* w, Stream);
 void wgmma_strided_data(const ConvShape&, TileSize, const Conv::BackwardData& a, const bf16* w, Stream);  // stride 2

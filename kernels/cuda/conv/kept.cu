@@ -30,6 +30,8 @@ struct Kept {
 // Per thread, so that two threads that train in one process need no lock and do not read each other's weights.
 thread_local Kept kept;
 
+}  // namespace
+
 const bf16* kept_weights(const par* w, int64_t count) {
     const auto* from = as<float>(w);
     if (!kept.from || from < kept.from) return nullptr;
@@ -37,8 +39,6 @@ const bf16* kept_weights(const par* w, int64_t count) {
     // Kernels copy filters in units of 16 bytes, which begin at multiples of 16 bytes.
     return at + count <= kept.count && at % 8 == 0 ? kept.to + at : nullptr;
 }
-
-}  // namespace
 
 void round_weights(const par* w, int64_t count, void* to, Stream stream) {
     FP_CHECK(count % 4 == 0, "conv: ", count, " weights to round");

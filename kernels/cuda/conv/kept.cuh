@@ -11,6 +11,8 @@ void keep_rounded(const par* w, int64_t count, void* rounded, Stream);
 // The `count` weights from w on as bf16: those that this thread keeps, or else rounded now into `scratch`, which has
 // room for 2 bytes each.
 const bf16* rounded_weights(const par* w, int64_t count, void* scratch, Stream);
+// The rounded copy of these weights that this thread keeps; null where it keeps none.
+const bf16* kept_weights(const par* w, int64_t count);
 void round_weights(const par* w, int64_t count, void* to, Stream);
 
 }  // namespace fp::FP_MACHINE

@@ -4,7 +4,7 @@
 // device.
 //
 // A kernel and tile that were not measured on an H200 in that pass on similar shapes (with, or without, fewer than 64
-// channels in or out) must be 10 % and 2 us faster by the model than the best of those that were.
+// channels in or out) must be 10 % and 2 us faster by the model than the best of those that were; `split` 10 % and 0.5 us.
 #pragma once
 
 #include <optional>
@@ -29,8 +29,9 @@ enum class ConvKernel {
     halo,         // conv_halo.cuh on mma.sync, forward, and dx at stride 1, for few channels
     halo_wgmma,   // conv_halo.cuh on wgmma, forward of the stem
     halo_filter,  // conv_halo_filter.cuh, dw for few channels
+    split,        // conv_split.cuh, forward for few pixels, sums split over a cluster; no moments
 };
-constexpr int kConvKernels = 11;
+constexpr int kConvKernels = 12;
 std::string_view name_of(ConvKernel);
 
 // A kernel and its tile: pixels x outputs; for dw, channels (over all taps) x filters.
@@ -38,6 +39,7 @@ struct ConvChoice {
     ConvKernel kernel = ConvKernel::tensor;
     TileSize tile{};
     int resident = 1;  // blocks per multiprocessor
+    int parts = 1;     // of split: into how many a sum is split, the blocks of a cluster
     bool operator==(const ConvChoice&) const = default;
     bool on_halo() const { return kernel == ConvKernel::halo || kernel == ConvKernel::halo_wgmma; }
 };
@@ -70,7 +72,8 @@ inline constexpr ConvTile kConvTiles[] = {
     {ConvKernel::strided, {256, 128}, 1, kData, kData},      {ConvKernel::filter, {256, 128}, 1, kFilter, kFilter},
     {ConvKernel::filter, {256, 64}, 1, kFilter, kFilter},    {ConvKernel::filter, {128, 128}, 1, kFilter, kFilter},
     {ConvKernel::filter, {128, 64}, 1, kFilter, kFilter},    {ConvKernel::taps, {64, 64}, 1, kFilter, kFilter},
-    {ConvKernel::rows, {64, 64}, 1, kFilter, kFilter},
+    {ConvKernel::rows, {64, 64}, 1, kFilter, kFilter},       {ConvKernel::split, {64, 32}, 2, kForward, 0},
+    {ConvKernel::split, {64, 64}, 2, kForward, 0},
 };
 
 // Overrides for tests and for tuning on a GPU; what is not set is chosen as usual. A forced choice that does not fit a
@@ -79,10 +82,12 @@ struct ConvForced {
     std::optional<ConvKernel> pixels = {};   // forward, and dx at stride 1
     std::optional<ConvKernel> strided = {};  // dx at other strides
     std::optional<ConvKernel> filter = {};   // dw
+    std::optional<ConvKernel> without = {};  // is not chosen
     TileSize tile{};                         // for the kernels above
     int blocks = 0;                          // for stream and patch; for halo, the most per slice of outputs
-    int parts = 0;                           // partial sums of dw; for halo_filter, at most
+    int parts = 0;                           // partial sums of dw (halo_filter: at most), of kernel split
     int buffers = 0;                         // patches per halo block: 1 or 2
+    bool late = false;                       // kernel split does not begin before the kernels in front are complete
 };
 // One per process, read whenever a convolution is planned. Do not change it between scratch_bytes and the call.
 ConvForced& conv_forced();

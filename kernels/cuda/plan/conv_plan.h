@@ -38,6 +38,14 @@ struct PixelPlan {
 // For the kernels pixels, stream and patch.
 PixelPlan pixel_plan(const ConvShape&, Pass, ConvChoice);
 
+// A choice of kernel split with its number of parts, by which wgmma_split_kernel computes a tile: a cluster of so many
+// blocks, which have equally many steps of its sum, or one fewer. Of 1, 2, 4 and 8 parts the number that takes least by
+// the model. More than 8 blocks are a cluster that not every GPU can run; only conv_forced() asks for them.
+ConvChoice in_parts(const ConvShape&, ConvChoice);
+constexpr int kMostParts = 16, kPlannedParts = 8;
+// Stages of its ring: two blocks fit a multiprocessor.
+constexpr int split_stages(TileSize tile) { return tile.n == 32 ? 8 : 5; }
+
 // The gradient of the input at stride 1 as a convolution of dy.
 ConvSizes turned_round(const ConvSizes&);
 // The convolution that a pass (not dw) computes.

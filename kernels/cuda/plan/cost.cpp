@@ -65,6 +65,9 @@ constexpr double kSumsLeave = 33e9, kParts = 3.2e-6;
 constexpr double kPiece = 0.142e-9, kTensorBlock = 0.5e-6;
 // In clocks: mma.sync of 16 x 8 x 16, ldmatrix of 16 x 16.
 constexpr double kFragment = 1.6, kMatrix = 4;
+// conv_split.cuh, expected and not measured: of the fill, what goes on before the kernels in front are complete; both
+// barriers of the cluster with the reads between them; a byte of the tile from another block and to memory.
+constexpr double kSplitEarly = 0.4e-6, kSplitJoin = 0.6e-6, kSplitLeave = 17.3e9;
 // conv_halo.cuh, bytes per second of one warp: loading the patch, storing the outputs.
 constexpr double kHaloCopy = 2.22e9, kHaloLeave = 1.58e9;
 // Clocks that conv_halo_filter.cuh waits per 16 pixels, from one measured shape.
@@ -111,6 +114,22 @@ void stream(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvEx
     c.step = steps * kStep;
     c.epilogue = leaving * (1 / kStreamLeave[three] + g.forward / kStreamForward + extras.residual / kStreamResidual +
                             extras.moments / kMoments * kLeave / kStreamLeave[three]);
+}
+
+// A block's copies are on their way at once, as far as its ring reaches.
+void split(Cost& c, const Device& d, const Direct& g, ConvChoice choice, ConvExtras extras) {
+    const TileSize t = choice.tile;
+    const int parts = choice.parts;
+    const int64_t of_each = ceil_div(ceil_div(g.pixels, t.m) * g.across(t) * parts, d.multiprocessors);
+    c.resident = int(std::min<int64_t>(choice.resident, of_each));
+    const double rounds = double(round_up(of_each, c.resident)), steps = double(ceil_div(g.steps, parts));
+    const double late = std::max(0.0, steps - split_stages(t));
+    c.fill = rounds * kFill - kSplitEarly;
+    c.products = products_of(d, rounds * t.m * t.n, steps * kChunk);
+    c.load = load_of(d, rounds * steps * (t.m * copying(g.in) + t.n) * kRowBytes);
+    c.step = rounds * (steps * kStep + late * kFill / split_stages(t));
+    const double join = parts > 1 ? kSplitJoin : 0;
+    c.epilogue = rounds * (join + g.leaving(t) / parts * (1 / kSplitLeave + extras.residual / kResidual));
 }
 
 // dx at stride 2: one parity class after the other, each with its own taps.
@@ -284,6 +303,9 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
             break;
         case ConvKernel::strided:
             strided(c, d, g, choice, extras);
+            break;
+        case ConvKernel::split:
+            split(c, d, g, choice, extras);
             break;
         case ConvKernel::halo:
         case ConvKernel::halo_wgmma:

@@ -20,7 +20,18 @@ constexpr int kChunk = TensorMapSpec::kRow, kRowBytes = 128;
 constexpr int kProductRows = 64, kProductDepth = 16;
 constexpr int kWarpRows = 16;  // rows of a product that one warp holds
 
-template <int kStageBytes>
+// A position in an endless ring: the stage, and the parity of its mbarrier phase. A consumer waits for this parity of
+// `full`, the producer for the opposite one of `empty`.
+struct RingPlace {
+    int stage = 0, parity = 0;
+    __device__ void next(int stages) {
+        if (++stage < stages) return;
+        stage = 0;
+        parity ^= 1;
+    }
+};
+
+template <int kStageBytes, int kStages = fp::FP_MACHINE::kStages, int kConsumers = fp::FP_MACHINE::kConsumers>
 struct StageRing {
     unsigned char stage[kStages][kStageBytes];
     Mbarrier full[kStages], empty[kStages];
@@ -34,12 +45,17 @@ struct StageRing {
         mbarrier_init_fence();
     }
 
+    // The producer waits until the stage of step i is free.
+    __device__ void reuse(int i) {
+        if (i >= kStages) mbarrier_wait(&empty[i % kStages], (i / kStages - 1) % 2);
+    }
+
     // The producer. copy(i, stage, barrier) starts the copies of step i, kStageBytes in total.
     template <class Copy>
     __device__ void fill(int steps, Copy copy) {
         for (int i = 0; i < steps; ++i) {
-            const int at = i % kStages, round = i / kStages;
-            if (round > 0) mbarrier_wait(&empty[at], (round - 1) % 2);
+            const int at = i % kStages;
+            reuse(i);
             mbarrier_arrive_expect(&full[at], kStageBytes);
             copy(i, stage[at], &full[at]);
         }

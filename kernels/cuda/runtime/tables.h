@@ -18,7 +18,7 @@ extern const Dropout dropout_f32, dropout_bf16;
 extern const Loss loss_f32, loss_bf16;
 extern const Image image_f32, image_bf16;
 extern const Optimizer optimizer;
-extern const Snnl snnl_f32, snnl_bf16;
+extern const Snnl snnl_f32, snnl_bf16, snnl_f32_sm90a, snnl_bf16_sm90a;
 
 // What differs between the machines: everything but the kernels.
 struct Host {
@@ -29,8 +29,9 @@ struct Host {
     const Ranges* ranges = nullptr;
 };
 
-// Convolutions and linear layers come in several versions for one activation type, everything else in one.
-constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, const Linear& linear) {
+// Convolutions, linear layers and SNNL come in several versions for one activation type, everything else in one.
+constexpr Kernels table_of(
+    const Host& host, Type activation, const Conv& conv, const Linear& linear, const Snnl& snnl) {
     const bool f32 = activation == Type::f32;
     return {.name = host.name,
             .activation = activation,
@@ -53,28 +54,32 @@ constexpr Kernels table_of(const Host& host, Type activation, const Conv& conv, 
             .loss = f32 ? loss_f32 : loss_bf16,
             .image = f32 ? image_f32 : image_bf16,
             .optimizer = optimizer,
-            .snnl = f32 ? snnl_f32 : snnl_bf16};
+            .snnl = snnl};
 }
 
-// One table per precision; in bf16 a second one for Hopper, the only generation with warpgroup products.
+// One table per precision and generation. Hopper's warpgroup products serve SNNL and, in bf16, convolutions and linear
+// layers.
 struct Tables {
-    Kernels f32, tf32, bf16, bf16_sm90a;
+    Kernels f32, tf32, bf16, f32_sm90a, tf32_sm90a, bf16_sm90a;
 
     constexpr explicit Tables(const Host& host)
-        : f32(table_of(host, Type::f32, conv_f32, linear_f32)),
-          tf32(table_of(host, Type::f32, conv_tf32, linear_tf32)),
-          bf16(table_of(host, Type::bf16, conv_bf16, linear_bf16)),
-          bf16_sm90a(table_of(host, Type::bf16, conv_bf16_sm90a, linear_bf16_sm90a)) {}
+        : f32(table_of(host, Type::f32, conv_f32, linear_f32, snnl_f32)),
+          tf32(table_of(host, Type::f32, conv_tf32, linear_tf32, snnl_f32)),
+          bf16(table_of(host, Type::bf16, conv_bf16, linear_bf16, snnl_bf16)),
+          f32_sm90a(table_of(host, Type::f32, conv_f32, linear_f32, snnl_f32_sm90a)),
+          tf32_sm90a(table_of(host, Type::f32, conv_tf32, linear_tf32, snnl_f32_sm90a)),
+          bf16_sm90a(table_of(host, Type::bf16, conv_bf16_sm90a, linear_bf16_sm90a, snnl_bf16_sm90a)) {}
 
     // For a GPU of this generation: its compute capability x 10.
     const Kernels& of(Precision precision, int generation) const {
+        const bool hopper = generation == 90;
         switch (precision) {
             case Precision::f32:
-                return f32;
+                return hopper ? f32_sm90a : f32;
             case Precision::tf32:
-                return tf32;
+                return hopper ? tf32_sm90a : tf32;
             case Precision::bf16:
-                return generation == 90 ? bf16_sm90a : bf16;
+                return hopper ? bf16_sm90a : bf16;
         }
         fail("no such precision");
     }

@@ -7,16 +7,17 @@
 //                cosine  du = -Sym u, dx_i = (du_i - (du_i.u_i) u_i) / |x_i|
 //                euclidean  dx_i = 2 (sum_j Sym_ij x_i - sum_j Sym_ij x_j)
 //
-// Steps     prepare (snnl_prepare.cu) -> sums (snnl_sums.cu) -> scores, or -> levels -> slopes -> dx
+// Steps     prepare (snnl_prepare.cu) -> sums (snnl_sums.cu; on Hopper snnl_sums_sm90a.cu) -> scores, or -> levels ->
+//           slopes -> dx
 // Shapes    x (N,H,W,C), D = H W; scores (sets,C). Channels are processed in ranges whose scratch memory stays below
 //           SnnlShape::scratch_limit.
 // Threads   slopes: a block computes 64 rows of one channel's gradient. For each tile of samples it recomputes the
 //           exponents and multiplies Sym by the rows at once, so that nothing of size N x N is stored.
 // Traffic   slopes: 64 rows twice per tile from L2
 // Bound     compute: per channel D N^2 / 2 multiply-adds forward, 2 D N^2 backward
-// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms (measured: 0.88), scores
-//           and gradient 4.8; the lower bounds are 0.09 and 1.8. The slopes are computed in float32; D is padded to 56
-//           for their exponents and to 64 for their product.
+// Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49: scores 0.84 ms on mma.sync (measured:
+//           0.88), with the gradient 4.8; the lower bounds are 0.09 and 1.8. The slopes are computed in float32; D is
+//           padded to 56 for their exponents and to 64 for their product.
 #include "kernels/cuda/snnl/snnl.cuh"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ struct WholeSum {
         const int64_t place = (int64_t(set) * 2 + which) * s.n + i;
         for (int group = 0; group < s.groups; ++group)
             sum += ldg(in.sums + (int64_t(c) * s.groups + group) * s.sums() + place);
-        if (!s.bounded()) shift = ldg(in.shifts + int64_t(c) * s.sums() + place);
+        if (!s.bounded) shift = ldg(in.shifts + int64_t(c) * s.sums() + place);
     }
     __device__ bool empty() const { return sum == 0; }  // no term underflows
     __device__ double log() const { return (log2(sum) + shift) * kLn2; }
@@ -268,8 +269,8 @@ int channels_at_once(SnnlSizes s, size_t limit, bool gradient) {
 }
 
 template <class Work>
-void for_each_range(const SnnlShape& shape, bool gradient, Work work) {
-    SnnlSizes s = SnnlSizes::of(shape);
+void for_each_range(const SnnlShape& shape, bool hopper, bool gradient, Work work) {
+    SnnlSizes s = SnnlSizes::of(shape, hopper);
     const int at_once = channels_at_once(s, shape.scratch_limit, gradient);
     for (; s.first < s.all_c; s.first += at_once) {
         s.c = std::min(at_once, s.all_c - s.first);
@@ -277,31 +278,37 @@ void for_each_range(const SnnlShape& shape, bool gradient, Work work) {
     }
 }
 
+// kHopper: of the GPU's generation.
+template <bool kHopper>
 size_t scratch_bytes(const SnnlShape& shape, bool gradient) {
-    SnnlSizes s = SnnlSizes::of(shape);
+    SnnlSizes s = SnnlSizes::of(shape, kHopper);
     s.c = std::min(channels_at_once(s, shape.scratch_limit, gradient), s.all_c);
     return SnnlScratch::in(s, nullptr, gradient).bytes;
 }
 
-template <class A>
+void sum(const SnnlSizes& s, const int32_t* labels, const int32_t* strata, const SnnlScratch& scratch, Stream stream) {
+    (s.kernel == SnnlKernel::wgmma ? snnl_sum_wgmma : snnl_sum)(s, labels, strata, scratch, stream);
+}
+
+template <class A, bool kHopper>
 void forward(const SnnlShape& shape, const Snnl::Forward& a, void* scratch_, Stream stream) {
-    for_each_range(shape, false, [&](const SnnlSizes& s) {
+    for_each_range(shape, kHopper, false, [&](const SnnlSizes& s) {
         const SnnlScratch scratch = SnnlScratch::in(s, scratch_, false);
         snnl_prepare(s, as<A>(a.x), scratch, stream);
-        snnl_sum(s, a.labels, a.strata, scratch, stream);
+        sum(s, a.labels, a.strata, scratch, stream);
         launch(snnl_scores_kernel, Grid{.blocks = s.c, .blocks_y = s.sets, .threads = kThreads}, stream, scratch,
                shape.temperature, a.scores, s);
     });
 }
 
-template <class A>
+template <class A, bool kHopper>
 void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, Stream stream) {
     FP_CHECK(shape.sets == 1 && shape.definition == SnnlShape::Definition::exact,
              "snnl: the gradient is that of one label set's exact score");
-    for_each_range(shape, true, [&](const SnnlSizes& s) {
+    for_each_range(shape, kHopper, true, [&](const SnnlSizes& s) {
         const SnnlScratch scratch = SnnlScratch::in(s, scratch_, true);
         snnl_prepare(s, as<A>(a.x), scratch, stream);
-        snnl_sum(s, a.labels, a.strata, scratch, stream);
+        sum(s, a.labels, a.strata, scratch, stream);
         launch(snnl_levels_kernel, Grid{.blocks = s.c, .threads = kThreads}, stream, scratch, s);
         launch(s.euclidean ? snnl_slopes_kernel<true> : snnl_slopes_kernel<false>,
                Grid{.blocks = s.tiles, .blocks_y = s.c, .threads = kThreads}, stream, scratch, a.labels, a.strata, s);
@@ -311,34 +318,13 @@ void backward(const SnnlShape& shape, const Snnl::Backward& a, void* scratch_, S
     });
 }
 
+template <class A, bool kHopper>
+constexpr Snnl snnl{
+    .scratch_bytes = scratch_bytes<kHopper>, .forward = forward<A, kHopper>, .backward = backward<A, kHopper>};
+
 }  // namespace
 
-SnnlSizes SnnlSizes::of(const SnnlShape& shape) {
-    FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
-    FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
-    const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
-    const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
-    const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.of_channels > 0 ? shape.of_channels : shape.x.c);
-    const int64_t most = std::min<int64_t>(16, tiles);
-    const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
-    return {.n = shape.x.n,
-            .c = shape.x.c,
-            .d = int(shape.d()),
-            .first = 0,
-            .all_c = shape.x.c,
-            .stored_c = shape.x.stored_c(),
-            .stored_d = int(round_up(shape.d(), 8)),
-            .stored_h = int(round_up(shape.d(), 16)),
-            .sets = shape.sets,
-            .tiles = int(ceil_div(shape.x.n, kSnnlTile)),
-            .groups = int(std::clamp<int64_t>(wanted, 1, most)),
-            .sharpness = float(1 / (kLn2 * shape.temperature)),
-            .half_scale = float(std::exp2(root)),
-            .euclidean = euclidean,
-            .released = shape.definition == SnnlShape::Definition::as_released};
-}
-
-extern const Snnl snnl_f32{.scratch_bytes = scratch_bytes, .forward = forward<float>, .backward = backward<float>};
-extern const Snnl snnl_bf16{.scratch_bytes = scratch_bytes, .forward = forward<bf16>, .backward = backward<bf16>};
+extern const Snnl snnl_f32{snnl<float, false>}, snnl_f32_sm90a{snnl<float, true>};
+extern const Snnl snnl_bf16{snnl<bf16, false>}, snnl_bf16_sm90a{snnl<bf16, true>};
 
 }  // namespace fp::FP_MACHINE

@@ -2,7 +2,7 @@
 // and the tiles of the N x N problem of a channel.
 #pragma once
 
-#include "kernels/cuda/plan/tiling.h"
+#include "kernels/cuda/plan/snnl_plan.h"
 #include "kernels/cuda/products/gemm.cuh"
 #include "kernels/f16.h"
 
@@ -11,6 +11,15 @@ namespace fp::FP_MACHINE {
 constexpr int kSnnlTile = 64;
 constexpr float kSmallestNorm = 1e-12f;
 
+// Ways to combine terms of a sum (reduce.cuh).
+struct Add {
+    static constexpr float kNothing = 0;
+    template <class T>
+    __device__ static T combine(T a, T b) {
+        return a + b;
+    }
+};
+
 struct SnnlSizes {
     int n, c, d;             // c: channels of the range that this launch works on
     int first, all_c;        // the range's first channel, and the map's channels
@@ -18,20 +27,32 @@ struct SnnlSizes {
     int stored_h;            // d rounded up to the step of the tensor core
     int sets;
     int tiles;  // of kSnnlTile samples
-    int groups;  // blocks that share a channel's tiles; derived from the channels of the whole map, so that no bit depends on the range
-    float sharpness;   // log2(e) / T: exponents are powers of two
-    float half_scale;  // factor of the fp16 rows: the power of two nearest to sqrt(d), against denormal parts
+    // Blocks that share a channel's tiles; derived from the channels of the whole map, so that no bit depends on the range.
+    int groups;
+    SnnlKernel kernel;        // of the sums
+    SnnlGroups wgmma_groups;  // of SnnlKernel::wgmma: how they share
+    float sharpness;          // log2(e) / T: exponents are powers of two
+    float half_scale;         // factor of the fp16 rows: the power of two nearest to sqrt(d), against denormal parts
     bool euclidean, released;
+    bool bounded;  // no exponential can underflow, so that the sums need no shift
 
-    static SnnlSizes of(const SnnlShape&);
+    static SnnlSizes of(const SnnlShape&, bool hopper);
 
     constexpr int64_t rows() const { return int64_t(c) * n * stored_d; }
     constexpr int64_t halves() const { return int64_t(c) * n * 2 * stored_h; }
     constexpr int64_t sums() const { return int64_t(sets) * 2 * n; }  // per channel
     // Channels of the gradient that this range writes: the last range writes the padding too.
     constexpr int written_c() const { return first + c == all_c ? stored_c - first : c; }
-    // Whether no exponential can underflow, so that the sums need no shift.
-    constexpr bool bounded() const { return !euclidean && 2 * sharpness <= 100; }
+    // Samples with keys: whole tiles of SnnlKernel::wgmma.
+    constexpr int keyed() const { return int(round_up(n, kSnnlSide)); }
+};
+
+// What SnnlKernel::wgmma compares instead of labels and strata. Pairs of known samples are near if their `near` is the
+// same. Samples with an unknown label, and those from n up to keyed(), have -1.
+struct SnnlKeys {
+    int32_t* near;   // [sets][keyed]: the first sample of the same stratum
+    int32_t* label;  // [sets][keyed]
+    int32_t* whole;  // [sets][keyed / 64]: `near` of 64 samples if it is the same for all of them, else -1
 };
 
 // Scratch memory for a range of channels c; the size of each array is a multiple of 256 bytes. The scores of cosine
@@ -41,7 +62,8 @@ struct SnnlScratch {
     double* sums;   // [c][groups][sets][all, same][n]: sums (or maxima) over the tiles of each block
     float* shifts;  // [c][sets][all, same][n]: subtracted from the exponents; null if bounded
     float* rows;    // [c][n][stored_d]: x over its norm (cosine) or x; null where not needed
-    f16* halves;    // [c][n][2][stored_h]: rows times half_scale in fp16, and the remainder in fp16 (cosine)
+    f16* halves;    // [c][2][n][stored_h]: rows times half_scale in fp16, and the remainder in fp16 (cosine)
+    SnnlKeys keys;  // for SnnlKernel::wgmma
     // For the gradient only:
     float* slopes;      // [c][n][stored_d]: -Sym rows; shares the memory of `halves`
     float* levels;      // [c][all, same][n]: log2 of the total sums; +inf for a sample that is no anchor
@@ -142,9 +164,11 @@ struct ExponentTile {
 };
 
 // snnl_prepare (snnl_prepare.cu) computes norms, rows unless null, and halves for cosine; snnl_sum (snnl_sums.cu) the
-// sums over the tiles and, if not bounded, the shifts.
+// sums over the tiles and, if not bounded, the shifts; snnl_sum_wgmma (snnl_sums_sm90a.cu) the same for
+// SnnlKernel::wgmma.
 template <class A>
 void snnl_prepare(const SnnlSizes&, const A* x, const SnnlScratch&, Stream);
 void snnl_sum(const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
+void snnl_sum_wgmma(const SnnlSizes&, const int32_t* labels, const int32_t* strata, const SnnlScratch&, Stream);
 
 }  // namespace fp::FP_MACHINE

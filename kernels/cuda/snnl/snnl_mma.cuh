@@ -35,7 +35,7 @@ struct TensorPairs {
     // Per stage a thread copies 16 bytes of k of two rows and of one column, of both fp16 parts.
     struct Source {
         static constexpr int kUnits = Tile::kDepth / Fp16x3::kChunk, kLines = Tile::kThreads / kUnits;
-        const f16* rows;  // [n][2][stored_h]
+        const f16* rows;  // [2][n][stored_h]
         int n, stored_h, first_row, first_column;
         int line = thread_index() / kUnits, place = thread_index() % kUnits * Fp16x3::kChunk;
         int k = place;
@@ -43,11 +43,11 @@ struct TensorPairs {
         template <class Panel>
         __device__ void copy_line(f16* panel, int of_panel, int sample) const {
             const bool inside = sample < n && k < stored_h;
-            const f16* from = rows + int64_t(sample) * 2 * stored_h + k;
+            const int from = inside ? sample * stored_h + k : 0;  // a channel has fewer than 2^30 numbers
             UNROLL
             for (int half = 0; half < 2; ++half)
-                cp_async16(Panel::at(panel + half * Panel::kPart, of_panel, place),
-                           inside ? from + half * stored_h : rows, inside);
+                cp_async16(Panel::at(panel + half * Panel::kPart, of_panel, place), rows + (from + half * n * stored_h),
+                           inside);
         }
         __device__ void copy(f16* a, f16* b) {
             UNROLL

@@ -6,7 +6,7 @@
 // for every channel, sample and label set. Where the exponents are bounded (cosine, T >= 0.03) the shift is 0;
 // otherwise a first pass over the tiles finds the largest exponent of each sum, which is its shift.
 //
-// Shapes    halves (C,N,2,D) for cosine, rows (C,N,D) for euclidean; sums (C,groups,sets,2,N) in double
+// Shapes    halves (C,2,N,D) for cosine, rows (C,N,D) for euclidean; sums (C,groups,sets,2,N) in double
 // Threads   256 per block. A block processes a run of one channel's tiles that are on or right of the diagonal
 //           (Triangle), which halves the products. It adds the row sums of each tile to the samples of its rows, and
 //           the column sums to the samples of its columns, in the block's own slot of `sums`, tile after tile, so the
@@ -15,6 +15,7 @@
 // Traffic   the rows of every tile from L2; all rows once from HBM if those of a channel fit L2
 // Bound     compute: per pair 6 D flops in fp16 (cosine) or 3 D in float32 (euclidean), one exponential (bounded),
 //           about 7 instructions, 5 of them per label set; N^2 / 2 pairs per channel
+// Hopper    takes snnl_sums_sm90a.cu for cosine where exponents are bounded and the model says that it is faster.
 // Model     (bench/gpu/run --model: H200) 512 channels of 1024 samples, D = 49, cosine: 0.78 ms of the 0.84 of the
 //           scores (measured: 0.88); the lower bound, three products in fp16, is 0.09. Products reach 19 % of the peak
 //           (measured); the rest is D padded to 64, tiles on the diagonal, and the additions after the products.
@@ -28,13 +29,6 @@ namespace {
 
 constexpr int kThreads = 256;
 
-struct Add {
-    static constexpr float kNothing = 0;
-    template <class T>
-    __device__ static T combine(T a, T b) {
-        return a + b;
-    }
-};
 struct Largest {
     static constexpr float kNothing = -std::numeric_limits<float>::infinity();
     __device__ static float combine(float a, float b) { return fmaxf(a, b); }
@@ -222,7 +216,7 @@ void run_pass(
 
 void snnl_sum(
     const SnnlSizes& s, const int32_t* labels, const int32_t* strata, const SnnlScratch& scratch, Stream stream) {
-    if (s.bounded()) return start<Bounded, TensorPairs>(s, labels, strata, scratch, stream);
+    if (s.bounded) return start<Bounded, TensorPairs>(s, labels, strata, scratch, stream);
     run_pass<Maximum>(s, labels, strata, scratch, stream);
     launch(snnl_shifts_kernel, flat_grid(s.c * s.sums()), stream, scratch.sums, scratch.shifts, s);
     run_pass<Shifted>(s, labels, strata, scratch, stream);

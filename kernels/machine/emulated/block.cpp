@@ -163,6 +163,7 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     if (under_tsan()) scheduler_tsan_ = __tsan_get_current_fiber();
     for (int i = 0; i < threads; ++i) {
         Thread& t = thread_[i];
+        t.waited = t.leaves = false;
         t.copy_group = 0;
         t.copies.clear();
         t.product_group = 0;
@@ -179,13 +180,25 @@ FP_UNTRACED void Block::prepare(int threads, uint64_t seed) {
     published(&started_);
 }
 
-void Block::run(Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed) {
-    body_ = body;
-    call_ = call;
-    index_ = index;
+void Block::begin(const Start& start, std::vector<Block*> cluster, int rank) {
+    body_ = start.body;
+    call_ = start.call;
+    index_ = start.index;
+    seed_ = start.seed;
+    cluster_ = std::move(cluster);
+    rank_ = rank;
+    early_ = start.early;
+    any_waited_ = false;
+    prepare(start.threads, start.seed);
+    start_shared(start.dynamic_bytes);
+}
+
+bool Block::advance() {
     running_block = this;
-    prepare(threads, seed);
-    start_shared(dynamic_bytes);
+    blockIdx = index_;
+    published(&started_);
+    for (int i = 0; i < threads_; ++i)
+        if (thread_[i].state == State::cluster) make_ready(i);
 
     // Tensor copies complete at random times, at the latest when all threads wait.
     while (!stopped_ && (ready_first_ != ready_end_ || !tensor_copies_.empty())) {
@@ -198,14 +211,22 @@ void Block::run(Body body, void* call, Index index, int threads, size_t dynamic_
         }
     }
     observed(&finished_);
+    if (all_wait_at_cluster()) return false;
+    end();
+    return true;
+}
+
+void Block::end() {
     if (error_.empty() && live_)
         error_ = text("deadlock: ", threads_ - live_, " of ", threads_, " threads have left, ", barriers_[0].arrived,
                       " wait at the block's barrier", where_they_wait());
+    if (error_.empty() && early_ && !any_waited_)
+        error_ = "the block has left without waiting for the kernels in front";
     if (error_.empty()) check_warpgroups();
     if (error_.empty()) check_zones();
     running_block = nullptr;
     ++counted.blocks;
-    if (!error_.empty()) fail("block (", index.x, ",", index.y, ",", index.z, "), seed ", seed, ": ", error_);
+    if (!error_.empty()) fail("block (", index_.x, ",", index_.y, ",", index_.z, "), seed ", seed_, ": ", error_);
 }
 
 std::string Block::where_they_wait() const {
@@ -219,6 +240,7 @@ std::string Block::where_they_wait() const {
         if (t.state == State::mbarrier) more << missing_at(t.waits_for);
         all += text("\n  thread ", i, " waits at ", text_of(t.at), ", ",
                     t.state == State::meeting     ? "a warp operation"
+                    : t.state == State::cluster   ? "the cluster's barrier"
                     : t.state == State::mbarrier  ? "an mbarrier"
                     : t.state == State::registers ? "registers that no warp gives back"
                                                   : "a barrier",

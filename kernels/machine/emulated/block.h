@@ -6,7 +6,9 @@
 //   a warp operation whose lanes disagree about mask, kind or line         a lane that is not in its own mask
 //   a misaligned vector access                                             shared memory written past an array
 //   more shared memory than an H200 block can have                         stack overflow (a crash: guard pages)
-//   what Hopper's units do not allow (hopper.cpp)
+//   what Hopper's units do not allow (hopper.cpp)        a global access before wait_for_kernels_in_front()
+//
+// The blocks of a cluster take turns on one host thread: each runs until all its threads wait at the cluster's barrier.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +71,19 @@ public:
 
     static Block& running();
 
-    void run(Body body, void* call, Index index, int threads, size_t dynamic_bytes, uint64_t seed);
+    struct Start {
+        Body body;
+        void* call;
+        Index index;
+        int threads;
+        size_t dynamic_bytes;
+        uint64_t seed;
+        bool early;  // Grid::early
+    };
+    // `cluster`: the blocks of this block's cluster, which all begin before the first of them runs.
+    void begin(const Start&, std::vector<Block*> cluster, int rank);
+    // Runs the block until it has left (true), or all its threads that have not wait at the cluster's barrier (false).
+    bool advance();
 
     // The following functions are called by the block's CUDA threads.
 
@@ -93,6 +107,19 @@ public:
 
     void* shared(SharedSite&, size_t bytes, const Place& at);
     FP_UNTRACED char* dynamic_shared() const { return dynamic_; }
+
+    // Clusters: the barrier of all their blocks, and what another one's shared memory has at the address `own`.
+    FP_UNTRACED int cluster_rank() const { return rank_; }
+    void wait_cluster(const Place& at);
+    void leave_cluster(const Place& at);  // the last barrier, which orders no memory
+    const void* shared_of(int rank, const void* own, const Place& at);
+
+    // Kernels that begin early: a thread accesses global memory only after it has waited for the kernels in front.
+    FP_UNTRACED void access_global(const Place& at) {
+        const Thread& me = thread_[current_];
+        if (me.leaves || (early_ && !me.waited)) refuse_global(at);
+    }
+    void wait_for_kernels();
 
     // Asynchronous copies into shared memory. A null source writes zeros.
     void copy_async(void* to, const void* from, int bytes);
@@ -131,6 +158,7 @@ public:
         Lines a, b;
         int columns;
         bool accumulate;
+        bool half;  // of fp16, else bf16
         int group = 0;
     };
     void fence_products();
@@ -153,7 +181,7 @@ public:
 private:
     static constexpr size_t kArena = 512 << 10;
 
-    enum class State : uint8_t { ready, barrier, meeting, mbarrier, registers, done };
+    enum class State : uint8_t { ready, barrier, meeting, mbarrier, registers, cluster, done };
     struct Copy {
         void* to;
         const void* from;
@@ -181,6 +209,8 @@ private:
         int barrier_id = 0;
         unsigned mask = 0;
         Place at;
+        bool waited = false;  // for the kernels in front
+        bool leaves = false;  // its cluster: it may touch no memory
         int copy_group = 0;
         std::vector<Copy> copies;
         int product_group = 0;
@@ -211,6 +241,9 @@ private:
     void reserve(int threads);
     void release_stacks();
     void prepare(int threads, uint64_t seed);
+    bool all_wait_at_cluster() const;
+    [[noreturn]] void refuse_global(const Place& at);
+    void end();
     void start_shared(size_t dynamic_bytes);
     void release(Barrier&, int id);
     void check_zones();
@@ -224,6 +257,7 @@ private:
     void end_phase(Mbarrier&);
     char* async_view(uint32_t address);
     void run_tensor_copy(size_t which);
+    template <class Element>
     void read_line(const Lines&, int line, float (&values)[16]);
     void run_product(const Product&, float* d);
     std::vector<float>& held(float* d);
@@ -231,6 +265,11 @@ private:
     Body body_ = nullptr;
     void* call_ = nullptr;
     Index index_;
+    std::vector<Block*> cluster_;
+    int rank_ = 0;
+    char cluster_order_ = 0;  // ThreadSanitizer's object for the barrier of the cluster whose first block this is
+    bool early_ = false, any_waited_ = false;
+    uint64_t seed_ = 0;
     int threads_ = 0, live_ = 0, current_ = 0;
     uint64_t random_ = 1, generation_ = 0;
     bool stopped_ = false;

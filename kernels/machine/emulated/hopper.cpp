@@ -178,6 +178,7 @@ void Block::copy_tensor(TensorCopy copy, const Place& at) {
     if (copy.first[0] % 8)
         stop(text("a tensor copy from element ", copy.first[0],
                   " on: its box does not begin at a multiple of 16 bytes, ", text_of(at)));
+    if (!copy.map.settled) access_global(at);
     const TensorMapSpec& m = copy.map;
     for (int i = 0; i < (m.im2col ? 2 : 0); ++i) {
         if (copy.offset[i] < 0 || copy.offset[i] > 255)

@@ -93,6 +93,21 @@ inline void tensor_load_im2col(void* to,
 }
 inline void async_fence() { Block::running().fence_async(); }
 
+// ---- clusters
+
+inline int cluster_rank() { return Block::running().cluster_rank(); }
+inline void cluster_sync(const Place& at = Place::current()) { Block::running().wait_cluster(at); }
+inline void cluster_exit(const Place& at = Place::current()) { Block::running().leave_cluster(at); }
+inline float4 load_of_block(const float4* own, int rank, const Place& at = Place::current()) {
+    check_aligned(own, at);
+    return *static_cast<const float4*>(Block::running().shared_of(rank, own, at));
+}
+
+// ---- kernels that begin early
+
+inline void let_next_begin() {}
+inline void wait_for_kernels_in_front() { Block::running().wait_for_kernels(); }
+
 // ---- products of a warpgroup
 
 // The fields hold multiples of 16 bytes below 2^18. Hardware would silently drop other bits.
@@ -147,12 +162,20 @@ void wgmma_wait(const Sums& settled = {},
 
 enum class Operand { rows, columns };
 
-template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
-void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+template <int kN, Operand kA, Operand kB>
+void wgmma(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, bool half, const Place& at) {
     static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
     Block::running().whole_warp("wgmma", at);
     exchange(WarpOperation::wgmma, kAllLanes, 0, at, [](auto, unsigned) { return 0; });
-    Block::running().multiply({d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate}, at);
+    Block::running().multiply({d, {a, kA == Operand::columns}, {b, kB == Operand::columns}, kN, accumulate, half}, at);
+}
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+    wgmma<kN, kA, kB>(d, a, b, accumulate, false, at);
+}
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+void wgmma_f16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate, const Place& at = Place::current()) {
+    wgmma<kN, kA, kB>(d, a, b, accumulate, true, at);
 }
 
 inline void stmatrix_x4(void* row, const uint32_t (&r)[4], const Place& at = Place::current()) {

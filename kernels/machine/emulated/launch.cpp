@@ -44,6 +44,20 @@ void give_back(std::unique_ptr<Block> block) {
     idle.push_back(std::move(block));
 }
 
+constexpr int kMostCluster = 16;  // blocks, of an H100 or H200
+
+// From barrier to barrier, the blocks in an order that the seed turns round.
+void run_cluster(const std::vector<Block*>& members, uint64_t seed) {
+    std::vector<char> left(members.size());
+    for (size_t remaining = members.size(); remaining > 0; ++seed)
+        for (size_t i = 0; i < members.size(); ++i) {
+            const size_t rank = (i + seed) % members.size();
+            if (left[rank] || !members[rank]->advance()) continue;
+            left[rank] = 1;
+            --remaining;
+        }
+}
+
 }  // namespace
 
 Settings& settings() {
@@ -70,30 +84,49 @@ void run(const Grid& grid, Body body, void* call) {
     FP_CHECK(grid.blocks < int64_t(1) << 31 && grid.blocks_y < 65536 && grid.blocks_z < 65536, name, "a grid of ",
              grid.blocks, " x ", grid.blocks_y, " x ", grid.blocks_z);
     FP_CHECK(grid.threads > 0 && grid.threads <= 1024, name, grid.threads, " threads a block");
+    FP_CHECK(grid.cluster > 0 && grid.cluster <= kMostCluster && grid.blocks % grid.cluster == 0, name, "clusters of ",
+             grid.cluster, " in ", grid.blocks, " blocks");
 
     std::atomic<int64_t> next{0};
     std::atomic<bool> failed{false};
     std::exception_ptr first;
     auto work = [&] {
-        std::unique_ptr<Block> block = take_block();
+        std::vector<std::unique_ptr<Block>> cluster;
+        std::vector<Block*> members;
+        for (int i = 0; i < grid.cluster; ++i) {
+            cluster.push_back(take_block());
+            members.push_back(cluster.back().get());
+        }
         gridDim = {unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z)};
         blockDim = {unsigned(grid.threads), 1, 1};
         try {
-            for (int64_t i; !failed && (i = next++) < blocks;) {
-                blockIdx = {unsigned(i % grid.blocks), unsigned(i / grid.blocks % grid.blocks_y),
-                            unsigned(i / (grid.blocks * grid.blocks_y))};
+            for (int64_t begin; !failed && (begin = next.fetch_add(grid.cluster)) < blocks;) {
                 const uint64_t seed = settings().seed;
-                block->run(body, call, blockIdx, grid.threads, grid.shared_bytes, seed ? seed + uint64_t(i) : 0);
+                for (int rank = 0; rank < grid.cluster; ++rank) {
+                    const int64_t i = begin + rank;
+                    const Index index{unsigned(i % grid.blocks), unsigned(i / grid.blocks % grid.blocks_y),
+                                      unsigned(i / (grid.blocks * grid.blocks_y))};
+                    members[size_t(rank)]->begin({.body = body,
+                                                  .call = call,
+                                                  .index = index,
+                                                  .threads = grid.threads,
+                                                  .dynamic_bytes = grid.shared_bytes,
+                                                  .seed = seed ? seed + uint64_t(i) : 0,
+                                                  .early = grid.early},
+                                                 members, rank);
+                }
+                run_cluster(members, seed);
             }
         } catch (const Error& e) {
             if (!failed.exchange(true)) first = std::make_exception_ptr(Error(name + e.what()));
         }
-        give_back(std::move(block));
+        for (auto& block : cluster) give_back(std::move(block));
     };
 
+    const int64_t clusters = blocks / grid.cluster;
     int workers = settings().os_threads;
     if (workers <= 0) workers = int(std::max(1u, std::thread::hardware_concurrency()));
-    if (workers > blocks) workers = int(blocks);
+    if (workers > clusters) workers = int(clusters);
     std::vector<std::thread> others;
     for (int i = 1; i < workers; ++i) others.emplace_back(work);
     work();

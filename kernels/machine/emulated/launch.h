@@ -12,6 +12,8 @@ struct Grid {
     int64_t blocks_y = 1, blocks_z = 1;
     int threads = 256;
     size_t shared_bytes = 0;
+    int cluster = 1;     // so many consecutive blocks of x run at the same time (hopper.cuh: clusters)
+    bool early = false;  // may begin while the kernels in front still run (hopper.cuh)
     Place at = Place::current();
 };
 

@@ -152,12 +152,14 @@ void check_aligned(const T* p, const Place& at) {
 template <class T>
 T ldg(const T* p, const Place& at = Place::current()) {
     check_aligned(p, at);
+    Block::running().access_global(at);
     Block::running().count_load(sizeof(T));
     return *p;
 }
 template <class T>
 void stg(T* p, T v, const Place& at = Place::current()) {
     check_aligned(p, at);
+    Block::running().access_global(at);
     Block::running().count_store(sizeof(T));
     *p = v;
 }
@@ -167,11 +169,13 @@ void stg(T* p, T v, const Place& at = Place::current()) {
 inline void cp_async16(void* to, const void* from, bool valid = true, const Place& at = Place::current()) {
     check_aligned(static_cast<const uint4*>(to), at);
     if (valid) check_aligned(static_cast<const uint4*>(from), at);
+    if (valid) Block::running().access_global(at);
     Block::running().copy_async(to, valid ? from : nullptr, 16);
 }
 inline void cp_async8(void* to, const void* from, bool valid = true, const Place& at = Place::current()) {
     check_aligned(static_cast<const uint2*>(to), at);
     if (valid) check_aligned(static_cast<const uint2*>(from), at);
+    if (valid) Block::running().access_global(at);
     Block::running().copy_async(to, valid ? from : nullptr, 8);
 }
 inline void cp_async_commit() { Block::running().commit_copies(); }

@@ -4,6 +4,7 @@
 
 #include "kernels/bf16.h"
 #include "kernels/error.h"
+#include "kernels/f16.h"
 #include "kernels/machine/emulated/block.h"
 
 namespace fp::emulated {
@@ -86,44 +87,45 @@ void Block::check_settled(const float* first, const float* end, const Place& at)
 // lines, eight rows to a group, groups `stride` bytes apart; the next 64 lines begin `leading` bytes further on. In
 // units of 16 bytes these are the canonical layouts ((8,n),2):((8,SBO),1) and ((8,n),(8,k)):((1,LBO),(8,SBO)) of the
 // PTX ISA.
+template <class Element>
 void Block::read_line(const Lines& lines, int i, float (&values)[16]) {
     const auto field = [&](int shift) { return uint32_t(lines.descriptor >> shift & 0x3fff) << 4; };
     const uint32_t start = field(0), leading = field(16), stride = field(32);
     if (lines.transposed) {
         const uint32_t at = start + uint32_t(i / 64) * leading + uint32_t(i % 64) * 2;
         for (uint32_t k = 0; k < 16; ++k) {
-            bf16 one;
+            Element one;
             std::memcpy(&one, async_view(swizzled(at + k / 8 * stride + k % 8 * 128)), sizeof one);
             values[k] = to_float(one);
         }
         return;
     }
+    const auto read_eight = [&](uint32_t half, uint32_t address) {
+        Element eight[8];
+        std::memcpy(eight, async_view(address), sizeof eight);
+        for (uint32_t e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
+    };
     if (lines.descriptor >> 62 == 0) {  // not swizzled: ((8,n),2):((1,SBO),LBO)
-        for (uint32_t half = 0; half < 2; ++half) {
-            bf16 eight[8];
-            std::memcpy(eight, async_view(start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 + half * leading),
-                        sizeof eight);
-            for (int e = 0; e < 8; ++e) values[half * 8 + uint32_t(e)] = to_float(eight[e]);
-        }
+        for (uint32_t half = 0; half < 2; ++half)
+            read_eight(half, start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 16 + half * leading);
         return;
     }
     const uint32_t at = start + uint32_t(i / 8) * stride + uint32_t(i % 8) * 128;
     const uint32_t base = lines.descriptor >> 49 & 7;
-    for (int half = 0; half < 2; ++half) {
-        bf16 eight[8];
-        std::memcpy(eight, async_view(swizzled(at + uint32_t(half) * 16, base)), sizeof eight);
-        for (int e = 0; e < 8; ++e) values[half * 8 + e] = to_float(eight[e]);
-    }
+    for (uint32_t half = 0; half < 2; ++half) read_eight(half, swizzled(at + half * 16, base));
 }
 
 // Computes this thread's part of the product: two rows, a quarter of the columns.
 void Block::run_product(const Product& p, float* sums) {
     const int warp = current_ / 32 % 4, l = lane();
     float a[2][16], b[16];
-    for (int i = 0; i < 2; ++i) read_line(p.a, warp * 16 + l / 4 + i * 8, a[i]);
+    const auto read = [&](const Lines& lines, int i, float(&values)[16]) {
+        p.half ? read_line<f16>(lines, i, values) : read_line<bf16>(lines, i, values);
+    };
+    for (int i = 0; i < 2; ++i) read(p.a, warp * 16 + l / 4 + i * 8, a[i]);
     for (int j = 0; j < p.columns / 4; ++j) {  // two columns of each group of eight
         const int column = j / 2 * 8 + l % 4 * 2 + j % 2;
-        read_line(p.b, column, b);
+        read(p.b, column, b);
         for (int i = 0; i < 2; ++i) {
             float sum = 0;
             for (int k = 0; k < 16; ++k) sum += a[i][k] * b[k];

@@ -51,6 +51,7 @@ FP_UNTRACED char* Block::take_shared(size_t bytes, const Place& at) {
 
 FP_UNTRACED void* Block::shared(SharedSite& site, size_t bytes, const Place& at) {
     if (site.block == generation_) return site.at;
+    if (cluster_.size() > 1) stop(text(text_of(at), ": in a cluster only dynamic shared memory"));
     if (bytes > kMostStatic)
         stop(text(text_of(at), ": ", bytes, " bytes of static shared memory, at most ", kMostStatic));
     if (shared_bytes_ + bytes > kMostShared)

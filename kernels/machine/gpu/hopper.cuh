@@ -172,6 +172,48 @@ __device__ inline void tensor_load_im2col(
 // Makes this thread's stores to shared memory visible to TMA and wgmma.
 __device__ inline void async_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+// ---- clusters: blocks that run at the same time and read each other's shared memory (Grid::cluster)
+
+// The number of this block in its cluster.
+__device__ inline int cluster_rank() {
+    int rank;
+    asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+    return rank;
+}
+// A barrier of all threads of the cluster that have not left. What they wrote to shared memory before it, all of them
+// see after it.
+__device__ inline void cluster_sync() {
+    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+// The last thing that a thread does in a cluster: a block must not leave while another one may still read its shared
+// memory. Relaxed: a thread arrives without waiting for its stores to be visible. What it has read of other blocks must
+// have arrived, as it has where a store in front of the barrier uses it: a warp's instructions issue in order, a store
+// when its operands are there. tests/kernels/test_cubins.cpp reads in the machine code that all loads and stores stand in
+// front.
+__device__ inline void cluster_exit() {
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait;" ::: "memory");
+}
+// What block `rank` of the cluster has at the address that `own` has in this block's shared memory.
+__device__ inline float4 load_of_block(const float4* own, int rank) {
+    float4 v;
+    asm volatile(
+        "{\n.reg .u32 there;\n"
+        "mapa.shared::cluster.u32 there, %4, %5;\n"
+        "ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [there];\n}"
+        : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+        : "r"(shared_address(own)), "r"(rank));
+    return v;
+}
+
+// ---- kernels that begin early (Grid::early), "programmatic dependent launch"
+
+// The next kernel of the stream, if it was launched as early, may begin as soon as all blocks of this one have called
+// this or have left.
+__device__ inline void let_next_begin() { asm volatile("griddepcontrol.launch_dependents;"); }
+// Waits until the kernels in front are complete and what they wrote is visible. Before it, a thread of a kernel that
+// began early may read only what no kernel in front writes, and write nothing to global memory.
+__device__ inline void wait_for_kernels_in_front() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+
 // ---- products of a warpgroup
 
 // A K-major operand: rows of 64 bf16 along the sum, swizzled as TMA writes them, in 1024-byte groups of eight rows.
@@ -230,6 +272,9 @@ enum class Operand { rows, columns };
 // d[4j], d[4j+1] are columns 8j + 2(l%4) and + 1 of the first, d[4j+2], d[4j+3] of the second.
 template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
 __device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
+// The same in half precision.
+template <int kN, Operand kA = Operand::rows, Operand kB = Operand::rows>
+__device__ void wgmma_f16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate);
 
 // Stores four 8x8 matrices of 16-bit elements to shared memory: the inverse of ldmatrix_x4.
 __device__ inline void stmatrix_x4(void* row, const uint32_t (&r)[4]) {

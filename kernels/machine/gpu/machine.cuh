@@ -45,20 +45,55 @@ struct Grid {
     int64_t blocks_y = 1, blocks_z = 1;
     int threads = 256;
     size_t shared_bytes = 0;
+    int cluster = 1;     // so many consecutive blocks of x run at the same time (hopper.cuh: clusters)
+    bool early = false;  // may begin while the kernels in front still run (hopper.cuh)
     Place at = Place::current();
+};
+
+constexpr int kPortableCluster = 8;  // the most blocks of a cluster that need no permission
+
+// Permits what the grid asks of a kernel beyond the defaults.
+inline cudaError_t permit(const void* kernel, const Grid& grid) {
+    cudaError_t status = cudaSuccess;
+    if (grid.shared_bytes > 48 * 1024)
+        status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared_bytes));
+    if (status == cudaSuccess && grid.cluster > kPortableCluster)
+        status = cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+    return status;
+}
+
+// The grid as CUDA's launch takes it.
+struct LaunchConfig {
+    cudaLaunchConfig_t of{};
+    cudaLaunchAttribute attributes[2];
+
+    LaunchConfig(const Grid& grid, Stream stream) {
+        of.gridDim = dim3(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
+        of.blockDim = dim3(unsigned(grid.threads));
+        of.dynamicSmemBytes = grid.shared_bytes;
+        of.stream = raw(stream);
+        of.attrs = attributes;
+        if (grid.cluster > 1) {
+            cudaLaunchAttribute& a = attributes[of.numAttrs++];
+            a.id = cudaLaunchAttributeClusterDimension;
+            a.val.clusterDim = {.x = unsigned(grid.cluster), .y = 1, .z = 1};
+        }
+        if (grid.early) {
+            cudaLaunchAttribute& a = attributes[of.numAttrs++];
+            a.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+            a.val.programmaticStreamSerializationAllowed = 1;
+        }
+    }
+    LaunchConfig(const LaunchConfig&) = delete;
 };
 
 // Starts `kernel`. An Error names the kernel that cannot be started.
 template <class... Params, class... Args>
 void launch(void (*kernel)(Params...), const Grid& grid, Stream stream, Args... args) {
-    cudaError_t status = cudaSuccess;
-    if (grid.shared_bytes > 48 * 1024)
-        status = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize, int(grid.shared_bytes));
+    cudaError_t status = permit(reinterpret_cast<const void*>(kernel), grid);
     if (status == cudaSuccess) {
-        const dim3 blocks(unsigned(grid.blocks), unsigned(grid.blocks_y), unsigned(grid.blocks_z));
-        kernel<<<blocks, grid.threads, grid.shared_bytes, raw(stream)>>>(static_cast<Params>(args)...);
-        status = cudaGetLastError();
+        const LaunchConfig config(grid, stream);
+        status = cudaLaunchKernelEx(&config.of, kernel, static_cast<Params>(args)...);
         if (status == cudaSuccess && each_launch_waits()) status = cudaStreamSynchronize(raw(stream));
     }
     if (status == cudaSuccess) return;

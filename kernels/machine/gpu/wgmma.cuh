@@ -71,52 +71,64 @@
 #define FP_S31 FP_S30 ",%120,%121,%122,%123"
 #define FP_S32 FP_S31 ",%124,%125,%126,%127"
 
-#define FP_WGMMA(width, fours, at_a, at_b, p, turned_a, turned_b)                             \
-    if constexpr (kN == width)                                                                \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #p                                  \
-                 ", 0;\n"                                                                     \
-                 "wgmma.mma_async.sync.aligned.m64n" #width "k16.f32.bf16.bf16 {" FP_S##fours \
-                 "}, %" #at_a ", %" #at_b ", add, 1, 1, %" #turned_a ", %" #turned_b ";\n}"   \
-                 : FP_Q##fours                                                                \
+#define FP_WGMMA(width, fours, at_a, at_b, p, turned_a, turned_b)                                      \
+    if constexpr (kN == width)                                                                         \
+    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #p                                           \
+                 ", 0;\n"                                                                              \
+                 "wgmma.mma_async.sync.aligned.m64n" #width "k16.f32." FP_WGMMA_TYPES " {" FP_S##fours \
+                 "}, %" #at_a ", %" #at_b ", add, 1, 1, %" #turned_a ", %" #turned_b ";\n}"            \
+                 : FP_Q##fours                                                                         \
                  : "l"(a), "l"(b), "r"(int(accumulate)), "n"(int(kA)), "n"(int(kB)))
+
+// One statement per width, of which `if constexpr` keeps one.
+#define FP_WGMMA_OF_ANY_WIDTH                           \
+    static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256); \
+    FP_WGMMA(8, 1, 4, 5, 6, 7, 8);                      \
+    FP_WGMMA(16, 2, 8, 9, 10, 11, 12);                  \
+    FP_WGMMA(24, 3, 12, 13, 14, 15, 16);                \
+    FP_WGMMA(32, 4, 16, 17, 18, 19, 20);                \
+    FP_WGMMA(40, 5, 20, 21, 22, 23, 24);                \
+    FP_WGMMA(48, 6, 24, 25, 26, 27, 28);                \
+    FP_WGMMA(56, 7, 28, 29, 30, 31, 32);                \
+    FP_WGMMA(64, 8, 32, 33, 34, 35, 36);                \
+    FP_WGMMA(72, 9, 36, 37, 38, 39, 40);                \
+    FP_WGMMA(80, 10, 40, 41, 42, 43, 44);               \
+    FP_WGMMA(88, 11, 44, 45, 46, 47, 48);               \
+    FP_WGMMA(96, 12, 48, 49, 50, 51, 52);               \
+    FP_WGMMA(104, 13, 52, 53, 54, 55, 56);              \
+    FP_WGMMA(112, 14, 56, 57, 58, 59, 60);              \
+    FP_WGMMA(120, 15, 60, 61, 62, 63, 64);              \
+    FP_WGMMA(128, 16, 64, 65, 66, 67, 68);              \
+    FP_WGMMA(136, 17, 68, 69, 70, 71, 72);              \
+    FP_WGMMA(144, 18, 72, 73, 74, 75, 76);              \
+    FP_WGMMA(152, 19, 76, 77, 78, 79, 80);              \
+    FP_WGMMA(160, 20, 80, 81, 82, 83, 84);              \
+    FP_WGMMA(168, 21, 84, 85, 86, 87, 88);              \
+    FP_WGMMA(176, 22, 88, 89, 90, 91, 92);              \
+    FP_WGMMA(184, 23, 92, 93, 94, 95, 96);              \
+    FP_WGMMA(192, 24, 96, 97, 98, 99, 100);             \
+    FP_WGMMA(200, 25, 100, 101, 102, 103, 104);         \
+    FP_WGMMA(208, 26, 104, 105, 106, 107, 108);         \
+    FP_WGMMA(216, 27, 108, 109, 110, 111, 112);         \
+    FP_WGMMA(224, 28, 112, 113, 114, 115, 116);         \
+    FP_WGMMA(232, 29, 116, 117, 118, 119, 120);         \
+    FP_WGMMA(240, 30, 120, 121, 122, 123, 124);         \
+    FP_WGMMA(248, 31, 124, 125, 126, 127, 128);         \
+    FP_WGMMA(256, 32, 128, 129, 130, 131, 132)
 
 namespace fp::cuda {
 
+#define FP_WGMMA_TYPES "bf16.bf16"
 template <int kN, Operand kA, Operand kB>
 __device__ void wgmma_bf16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate) {
-    static_assert(kN % 8 == 0 && kN >= 8 && kN <= 256);
-    FP_WGMMA(8, 1, 4, 5, 6, 7, 8);
-    FP_WGMMA(16, 2, 8, 9, 10, 11, 12);
-    FP_WGMMA(24, 3, 12, 13, 14, 15, 16);
-    FP_WGMMA(32, 4, 16, 17, 18, 19, 20);
-    FP_WGMMA(40, 5, 20, 21, 22, 23, 24);
-    FP_WGMMA(48, 6, 24, 25, 26, 27, 28);
-    FP_WGMMA(56, 7, 28, 29, 30, 31, 32);
-    FP_WGMMA(64, 8, 32, 33, 34, 35, 36);
-    FP_WGMMA(72, 9, 36, 37, 38, 39, 40);
-    FP_WGMMA(80, 10, 40, 41, 42, 43, 44);
-    FP_WGMMA(88, 11, 44, 45, 46, 47, 48);
-    FP_WGMMA(96, 12, 48, 49, 50, 51, 52);
-    FP_WGMMA(104, 13, 52, 53, 54, 55, 56);
-    FP_WGMMA(112, 14, 56, 57, 58, 59, 60);
-    FP_WGMMA(120, 15, 60, 61, 62, 63, 64);
-    FP_WGMMA(128, 16, 64, 65, 66, 67, 68);
-    FP_WGMMA(136, 17, 68, 69, 70, 71, 72);
-    FP_WGMMA(144, 18, 72, 73, 74, 75, 76);
-    FP_WGMMA(152, 19, 76, 77, 78, 79, 80);
-    FP_WGMMA(160, 20, 80, 81, 82, 83, 84);
-    FP_WGMMA(168, 21, 84, 85, 86, 87, 88);
-    FP_WGMMA(176, 22, 88, 89, 90, 91, 92);
-    FP_WGMMA(184, 23, 92, 93, 94, 95, 96);
-    FP_WGMMA(192, 24, 96, 97, 98, 99, 100);
-    FP_WGMMA(200, 25, 100, 101, 102, 103, 104);
-    FP_WGMMA(208, 26, 104, 105, 106, 107, 108);
-    FP_WGMMA(216, 27, 108, 109, 110, 111, 112);
-    FP_WGMMA(224, 28, 112, 113, 114, 115, 116);
-    FP_WGMMA(232, 29, 116, 117, 118, 119, 120);
-    FP_WGMMA(240, 30, 120, 121, 122, 123, 124);
-    FP_WGMMA(248, 31, 124, 125, 126, 127, 128);
-    FP_WGMMA(256, 32, 128, 129, 130, 131, 132);
+    FP_WGMMA_OF_ANY_WIDTH;
 }
+#undef FP_WGMMA_TYPES
+#define FP_WGMMA_TYPES "f16.f16"
+template <int kN, Operand kA, Operand kB>
+__device__ void wgmma_f16(float (&d)[kN / 2], uint64_t a, uint64_t b, bool accumulate) {
+    FP_WGMMA_OF_ANY_WIDTH;
+}
+#undef FP_WGMMA_TYPES
 
 }  // namespace fp::cuda

@@ -14,6 +14,8 @@ const std::vector<Probe>& probes() {
         add_tensor_copy_probes(list);
         add_warpgroup_probes(list);
         add_column_probes(list);
+        add_cluster_probes(list);
+        add_early_probes(list);
         return list;
     }();
     return all;

@@ -56,12 +56,11 @@ std::vector<uint32_t> bf16_pairs(size_t count, uint64_t seed) {
     return out;
 }
 
-// Those below 2^-14 too, which have no bit in front.
 std::vector<uint32_t> f16_pairs(size_t count, uint64_t seed) {
-    const std::vector<float> numbers = probe_numbers(2 * count, seed);
-    const auto bits = [&](size_t i) { return uint32_t(half_of(i % 5 == 0 ? numbers[i] * 0x1p-16f : numbers[i]).bits); };
+    const std::vector<f16> halves = f16_numbers(2 * count, seed);
     std::vector<uint32_t> out;
-    for (size_t i = 0; i < count; ++i) out.push_back(bits(2 * i) | bits(2 * i + 1) << 16);
+    for (size_t i = 0; i < count; ++i)
+        out.push_back(uint32_t(halves[2 * i].bits) | uint32_t(halves[2 * i + 1].bits) << 16);
     return out;
 }
 

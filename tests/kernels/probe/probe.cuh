@@ -1,6 +1,7 @@
 // What the probes' kernels share: arrays on the device and the lists of the files here.
 #pragma once
 
+#include "kernels/f16.h"
 #include "machine.cuh"
 #include "tests/kernels/probe/probe.h"
 
@@ -15,6 +16,8 @@ void add_mbarrier_probes(std::vector<Probe>&);
 void add_tensor_copy_probes(std::vector<Probe>&);
 void add_warpgroup_probes(std::vector<Probe>&);
 void add_column_probes(std::vector<Probe>&);
+void add_cluster_probes(std::vector<Probe>&);
+void add_early_probes(std::vector<Probe>&);
 
 // An input on the device.
 template <class T>
@@ -62,6 +65,14 @@ private:
     size_t count_ = 1;
     uint32_t* data_ = nullptr;
 };
+
+// Those below 2^-14 too, which have no bit in front.
+inline std::vector<f16> f16_numbers(size_t count, uint64_t seed) {
+    const std::vector<float> numbers = probe_numbers(count, seed);
+    std::vector<f16> out;
+    for (size_t i = 0; i < count; ++i) out.push_back(half_of(i % 5 == 0 ? numbers[i] * 0x1p-16f : numbers[i]));
+    return out;
+}
 
 inline std::vector<bf16> bf16_numbers(size_t count, uint64_t seed) {
     std::vector<bf16> out;

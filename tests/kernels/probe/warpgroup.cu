@@ -1,5 +1,5 @@
-// Products of a warpgroup: every kind of width, and rows that begin and follow each other otherwise than a whole
-// tile's.
+// Products of a warpgroup: every kind of width, fp16 beside bf16, and rows that begin and follow each other otherwise
+// than a whole tile's.
 #include "tests/kernels/probe/hopper_probe.cuh"
 
 namespace fp::FP_MACHINE {
@@ -14,8 +14,8 @@ struct RowPlan {
     bool base_offset = false;  // the descriptor says that the pattern of exchanged chunks begins at `first`
 };
 
-// Sums as the threads hold them, of A (64 rows) B^T (kN rows), 64 deep.
-template <int kN>
+// Sums as the threads hold them, of A (64 rows) B^T (kN rows), 64 deep. Element: bf16 or f16.
+template <int kN, class Element>
 __global__ void warpgroup_kernel(
     const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, int a_rows, RowPlan plan, float* out) {
     DYN_SHARED(unsigned char, rows_a);
@@ -42,7 +42,10 @@ __global__ void warpgroup_kernel(
         uint64_t from = row_descriptor(rows_a + plan.first * 128 + k * 2);
         from = (from & ~(uint64_t(0x3fff) << 32)) | uint64_t(plan.group_bytes >> 4) << 32;
         if (plan.base_offset) from |= uint64_t(plan.first % 8) << 49;
-        wgmma_bf16<kN>(d, from, row_descriptor(rows_b + k * 2), k > 0);
+        if constexpr (std::is_same_v<Element, f16>)
+            wgmma_f16<kN>(d, from, row_descriptor(rows_b + k * 2), k > 0);
+        else
+            wgmma_bf16<kN>(d, from, row_descriptor(rows_b + k * 2), k > 0);
     }
     wgmma_commit();
     wgmma_wait<0>();
@@ -77,27 +80,34 @@ TensorMapSpec rows_of(const void* base, int rows) {
         .base = base, .rank = 3, .size = {kDepth, 1, rows}, .stride = {1, kDepth, kDepth}, .box = {kDepth, 1, rows}};
 }
 
-template <int kN>
+template <class Element>
+std::vector<Element> numbers(int rows, uint64_t seed) {
+    if constexpr (std::is_same_v<Element, f16>)
+        return f16_numbers(size_t(rows) * kDepth, seed);
+    else
+        return bf16_numbers(size_t(rows) * kDepth, seed);
+}
+
+template <int kN, class Element = bf16>
 ProbeOutput products(const Memory& memory, int a_rows, const std::vector<RowPlan>& plans) {
-    const Given<bf16> a(memory, bf16_numbers(size_t(a_rows) * kDepth, 20)),
-        b(memory, bf16_numbers(size_t(kN) * kDepth, 21));
+    const Given<Element> a(memory, numbers<Element>(a_rows, 20)), b(memory, numbers<Element>(kN, 21));
     const TensorMap map_a = encode(rows_of(a.data(), a_rows)), map_b = encode(rows_of(b.data(), kN));
     const Wanted out(memory, {{"case", int64_t(plans.size())}, {"thread", kWarpgroup}, {"register", kN / 2}});
     for (size_t i = 0; i < plans.size(); ++i)
-        launch(warpgroup_kernel<kN>, {.threads = kWarpgroup, .shared_bytes = size_t(a_rows + kN) * 128 + 64}, {}, map_a,
-               map_b, a_rows, plans[i], out.floats() + i * kWarpgroup * (kN / 2));
+        launch(warpgroup_kernel<kN, Element>, {.threads = kWarpgroup, .shared_bytes = size_t(a_rows + kN) * 128 + 64},
+               {}, map_a, map_b, a_rows, plans[i], out.floats() + i * kWarpgroup * (kN / 2));
     return out.output();
 }
 
 // As the warp's own products lose (matrix.cu), over four instructions.
 constexpr double kTolerance = 1e-5;
 
-template <int kN>
+template <int kN, class Element = bf16>
 void add_width(std::vector<Probe>& list) {
-    list.push_back({.name = text("wgmma_n", kN),
+    list.push_back({.name = text(std::is_same_v<Element, f16> ? "wgmma_f16_n" : "wgmma_n", kN),
                     .held = Held::to_largest,
                     .tolerance = kTolerance,
-                    .run = [](const Memory& memory) { return products<kN>(memory, 64, {{}}); }});
+                    .run = [](const Memory& memory) { return products<kN, Element>(memory, 64, {{}}); }});
 }
 
 void add_plans(std::vector<Probe>& list, const char* name, bool binding, const std::vector<RowPlan>& plans) {
@@ -121,6 +131,8 @@ void add_warpgroup_probes(std::vector<Probe>& list) {
     add_width<128>(list);
     add_width<200>(list);
     add_width<256>(list);
+    add_width<8, f16>(list);
+    add_width<128, f16>(list);
     list.push_back({.name = "wgmma_n32_of_rows_the_threads_wrote",
                     .held = Held::to_largest,
                     .tolerance = kTolerance,
