@@ -126,7 +126,7 @@ TEST_F(ConvPlan, EveryKernelAndTileIsSomeLayers) {
     EXPECT_EQ(runs, (std::set<int>{1, 2, 3, 4}));
 }
 
-// Nothing that was measured takes less than the choice by the model, and what was not has to be well ahead of it.
+// Nothing that was measured takes less than the choice by the model.
 TEST_F(ConvPlan, ChoiceIsTheLeast) {
     int unmeasured = 0;
     for_layers([&](const ConvShape& s) {
@@ -134,19 +134,31 @@ TEST_F(ConvPlan, ChoiceIsTheLeast) {
         for (const auto& [pass, extras] : kAsked) {
             const ConvChoice choice = conv_choice(s, pass, extras);
             EXPECT_EQ(choice, conv_choice(s, pass, extras)) << "remembered";
-            const bool measured = was_measured(s, pass, choice);
             const double chosen = seconds(s, pass, choice, extras);
-            unmeasured += !measured;
-            for (const ConvChoice other : conv_choices(s, pass, extras)) {
-                const double least = seconds(s, pass, other, extras);
-                const bool same = was_measured(s, pass, other) == measured;
-                if (same || !measured) {
-                    EXPECT_LE(chosen, same ? least : 0.9001 * (least - 2e-6));
+            unmeasured += !was_measured(s, pass, choice);
+            for (const ConvChoice other : conv_choices(s, pass, extras))
+                if (was_measured(s, pass, other)) {
+                    EXPECT_LE(chosen, seconds(s, pass, other, extras));
                 }
-            }
         }
     });
     EXPECT_GT(unmeasured, 0);
+}
+
+// What was not measured has to be well ahead, where no wider layer takes it.
+TEST_F(ConvPlan, UnmeasuredKernelsAreWellAhead) {
+    for (const auto& [pass, extras] : kAsked)
+        for (const ConvShape& s :
+             {conv(256, 512, 7, 512, 3, 1), conv(256, 512, 14, 512, 1, 1), conv(256, 512, 7, 512, 1, 1),
+              conv(256, 512, 14, 512, 3, 2), conv(32, 512, 7, 512, 3, 1)}) {
+            const ConvChoice choice = conv_choice(s, pass, extras);
+            if (was_measured(s, pass, choice)) continue;
+            const double chosen = seconds(s, pass, choice, extras);
+            for (const ConvChoice other : conv_choices(s, pass, extras))
+                if (was_measured(s, pass, other)) {
+                    EXPECT_LE(chosen, 0.9001 * (seconds(s, pass, other, extras) - 2e-6)) << text_of(pass, choice);
+                }
+        }
 }
 
 // Lines of an H200 at batch 256: of those that were measured the faster.

@@ -7,6 +7,7 @@
 #include "kernels/cuda/plan/conv_plan.h"
 #include "kernels/cuda/plan/cost.h"
 #include "kernels/cuda/plan/halo_plan.h"
+#include "kernels/cuda/plan/layout.h"
 
 namespace fp {
 namespace {
@@ -14,6 +15,8 @@ namespace {
 // By how much an unmeasured kernel must be faster: the error of the model, a share of long launches and a time of short
 // ones.
 constexpr double kUnmeasuredShare = 0.1, kUnmeasured = 2e-6;
+constexpr int kManyChannels = 64;  // measurements of layers with so many say nothing of layers with fewer
+constexpr int kWidths[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512};  // of wider layers
 
 bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
     if (!(t.passes & bit(pass))) return false;
@@ -31,6 +34,26 @@ bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
     }
 }
 
+// The same layer with other numbers of channels, stored as they are.
+ConvShape with_channels(ConvShape s, int c, int k) {
+    s.x.c = s.x.block = c;
+    s.w = krsc_filter(k, c, s.w.r, s.w.s, c);
+    s.y_block = k;
+    return s;
+}
+
+// The modelled time, and more for a kernel that was not measured: never more than what it takes on a layer of
+// kManyChannels, if it was measured there, because fewer channels are less work.
+double cautious_seconds(const ConvShape& s, Pass pass, ConvChoice c, ConvExtras extras) {
+    const double now = seconds(s, pass, c, extras);
+    if (was_measured(s, pass, c)) return now;
+    const double guess = now / (1 - kUnmeasuredShare) + kUnmeasured;
+    const ConvShape wide =
+        with_channels(s, std::max(s.x.stored_c(), kManyChannels), std::max(s.y().stored_c(), kManyChannels));
+    if (c.on_halo() || c.kernel == ConvKernel::halo_filter || !was_measured(wide, pass, c)) return guess;
+    return std::min(guess, std::max(now, seconds(wide, pass, c, extras)));
+}
+
 // The fastest choice by the model, among those of `kernel` and `tile` where these are given.
 ConvChoice least(
     const ConvShape& s, Pass pass, ConvExtras extras, std::optional<ConvKernel> kernel = {}, TileSize tile = {}) {
@@ -38,8 +61,7 @@ ConvChoice least(
     double best_seconds = 0;
     for (const ConvChoice c : conv_choices(s, pass, extras)) {
         if (kernel && (c.kernel != *kernel || (tile.m > 0 && c.tile != tile))) continue;
-        double now = seconds(s, pass, c, extras);
-        if (!was_measured(s, pass, c)) now = now / (1 - kUnmeasuredShare) + kUnmeasured;
+        const double now = cautious_seconds(s, pass, c, extras);
         if (best && now >= best_seconds) continue;
         best = c;
         best_seconds = now;
@@ -62,6 +84,45 @@ struct HashOfQuestion {
     }
 };
 
+using Answers = std::unordered_map<Question, ConvChoice, HashOfQuestion>;
+
+// Evaluating the model takes longer than some kernels run, so that answers are kept.
+template <class Find>
+ConvChoice remembered(Answers& answers, const ConvShape& s, Pass pass, ConvExtras extras, Find find) {
+    const Question question{s, int(pass) * 4 + extras.moments * 2 + extras.residual};
+    if (const auto known = answers.find(question); known != answers.end()) return known->second;
+    return answers[question] = find(s, pass, extras);
+}
+
+ConvChoice least_here(const ConvShape& s, Pass pass, ConvExtras extras) {
+    thread_local Answers answers;
+    return remembered(answers, s, pass, extras,
+                      [](const ConvShape& shape, Pass p, ConvExtras e) { return least(shape, p, e); });
+}
+
+// The same, or what a layer with more channels takes where that is faster here: otherwise a layer would become slower
+// when channels go and a kernel that was not measured is no longer well ahead. The wider layers of a layer include those
+// of every layer that is wider.
+ConvChoice least_of_wider(const ConvShape& s, Pass pass, ConvExtras extras) {
+    ConvChoice best = least_here(s, pass, extras);
+    double best_seconds = seconds(s, pass, best, extras);
+    const std::vector<ConvChoice> here = conv_choices(s, pass, extras);
+    const int c = s.x.stored_c(), k = s.y().stored_c();
+    for (const int wide_c : kWidths)
+        for (const int wide_k : kWidths) {
+            if (wide_k < k || wide_c < c) continue;
+            const ConvChoice wider = least_here(with_channels(s, s.x.c <= 4 ? c : wide_c, wide_k), pass, extras);
+            const auto found = std::ranges::find_if(
+                here, [&](const ConvChoice& one) { return one.kernel == wider.kernel && one.tile == wider.tile; });
+            if (found == here.end()) continue;
+            const double now = seconds(s, pass, *found, extras);
+            if (now >= best_seconds) continue;
+            best = *found;
+            best_seconds = now;
+        }
+    return best;
+}
+
 }  // namespace
 
 ConvForced& conv_forced() {
@@ -81,7 +142,7 @@ std::vector<ConvChoice> conv_choices(const ConvShape& s, Pass pass, ConvExtras e
     std::vector<ConvChoice> all{{ConvKernel::tensor, tensor.tile, tensor.resident}};
     for (const ConvTile& t : kConvTiles)
         if (fits(t, s, pass)) all.push_back({t.kernel, t.tile, t.resident});
-    if (s.w.r * s.w.s == 1) return all;
+    if (s.w.r * s.w.s == 1 && std::min(s.x.c, s.w.k) >= kManyChannels) return all;
     if (pass == Pass::filter) {
         if (halo_filter_plan(s).exists()) all.push_back({ConvKernel::halo_filter, kHaloFilterTile});
         return all;
@@ -93,13 +154,13 @@ std::vector<ConvChoice> conv_choices(const ConvShape& s, Pass pass, ConvExtras e
 }
 
 bool was_measured(const ConvShape& s, Pass pass, ConvChoice c) {
-    const bool stem = s.x.c <= 4, narrow = std::min(s.x.c, s.w.k) < 64;
+    const bool stem = s.x.c <= 4, narrow = std::min(s.x.c, s.w.k) < kManyChannels;
     using enum ConvKernel;
     if (c.kernel == tensor) return stem || pass == Pass::filter || (pass == Pass::data && s.stride == 2);
     if (c.kernel == halo_filter) return stem;
     for (const HaloTile& t : kHaloTiles)
         if (t.choice().kernel == c.kernel && t.choice().tile == c.tile)
-            return t.measured && pass == Pass::forward && std::min(s.x.c, s.w.k) <= 64;
+            return t.measured && pass == Pass::forward && s.w.r > 1 && std::min(s.x.c, s.w.k) <= kManyChannels;
     if (narrow && (c.kernel != pixels || pass == Pass::data)) return false;
     return std::ranges::any_of(kConvTiles, [&](const ConvTile& t) {
         return t.kernel == c.kernel && t.tile == c.tile && t.measured & bit(pass);
@@ -112,11 +173,8 @@ ConvChoice conv_choice(const ConvShape& s, Pass pass, ConvExtras extras) {
                          : pass == Pass::data && s.stride > 1 ? forced.strided
                                                               : forced.pixels;
     if (kernel) return least(s, pass, extras, kernel, forced.tile);
-    // Evaluating the model takes longer than some kernels run.
-    thread_local std::unordered_map<Question, ConvChoice, HashOfQuestion> answers;
-    const Question question{s, int(pass) * 4 + extras.moments * 2 + extras.residual};
-    if (const auto known = answers.find(question); known != answers.end()) return known->second;
-    return answers[question] = least(s, pass, extras);
+    thread_local Answers answers;
+    return remembered(answers, s, pass, extras, least_of_wider);
 }
 
 }  // namespace fp

@@ -1,0 +1,158 @@
+// Removing channels makes nothing slower, by the model of times on an H200 (kernels/cuda/plan/cost.h): single layers, and
+// whole networks as pruning leaves them.
+#include <gtest/gtest.h>
+
+#include "kernels/cuda/plan/conv_choice.h"
+#include "kernels/cuda/plan/cost.h"
+#include "kernels/cuda/plan/layout.h"
+#include "kernels/error.h"
+
+namespace fp {
+namespace {
+
+ConvShape conv(int n, int c, int size, int k, int window, int stride) {
+    const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block_bf16(c);
+    return {.x = {.n = n, .c = c, .h = size, .w = size, .block = block},
+            .w = krsc_filter(k, c, window, window, block),
+            .stride = stride,
+            .pad = window / 2,
+            .y_block = nhwc_block_bf16(k)};
+}
+
+struct Planned {
+    double seconds;
+    ConvChoice choice;
+};
+Planned planned(const ConvShape& s, Pass pass, ConvExtras extras) {
+    const ConvChoice choice = conv_choice(s, pass, extras);
+    return {seconds(s, pass, choice, extras), choice};
+}
+
+struct Asked {
+    Pass pass;
+    ConvExtras extras;
+};
+const Asked kAsked[] = {{Pass::forward, {}},
+                        {Pass::forward, {.residual = true}},
+                        {Pass::forward, {.moments = true}},
+                        {Pass::data, {}},
+                        {Pass::filter, {}}};
+
+// A layer's geometry in the networks at 224 pixels.
+struct Layer {
+    int size, window, stride;
+};
+const Layer kLayers[] = {{56, 3, 1}, {28, 3, 1}, {14, 3, 1}, {7, 3, 1},  {56, 1, 1}, {28, 1, 1}, {14, 1, 1},
+                         {7, 1, 1},  {56, 3, 2}, {28, 3, 2}, {14, 3, 2}, {56, 1, 2}, {28, 1, 2}, {14, 1, 2}};
+
+// By how much the narrower of two layers takes longer: at most 1 %, or 1 us.
+struct Worst {
+    double allowed = 0.01, over = 0;
+    std::string what = {};
+
+    void see(const Planned& narrow, const Planned& wide, const std::string& where) {
+        if (narrow.seconds - wide.seconds <= 1e-6) return;
+        if (const double now = narrow.seconds / wide.seconds - 1; now > over) {
+            over = now;
+            what = text(where, ": ", narrow.seconds * 1e6, " us by ", name_of(narrow.choice.kernel), " ",
+                        narrow.choice.tile.m, "x", narrow.choice.tile.n, ", ", wide.seconds * 1e6, " us by ",
+                        name_of(wide.choice.kernel), " ", wide.choice.tile.m, "x", wide.choice.tile.n);
+        }
+    }
+};
+
+// Compares neighbours in C, in K and in both, `step` channels apart, up to 512.
+Worst worst_of(const Layer& l, const Asked& a, int step, int first) {
+    Worst worst;
+    const auto at = [&](int c, int k) {
+        return planned(conv(256, c, l.size, k, l.window, l.stride), a.pass, a.extras);
+    };
+    const auto compare = [&](int c, int k, int wide_c, int wide_k) {
+        worst.see(at(c, k), at(wide_c, wide_k),
+                  text(c, ">", k, " and ", wide_c, ">", wide_k, " at ", l.size, ", ", l.window, "x", l.window, " / ",
+                       l.stride, ", pass ", int(a.pass), a.extras.moments ? " moments" : ""));
+    };
+    for (int w = first; w + step <= 512; w += step) {
+        compare(w, w, w + step, w + step);
+        for (const int other : {16, 64, 96, 256, 512}) {
+            compare(w, other, w + step, other);
+            compare(other, w, other, w + step);
+        }
+    }
+    return worst;
+}
+
+TEST(NarrowWidths, NoLayerIsSlowerWithFewerChannels) {
+    for (const Layer& l : kLayers)
+        for (const Asked& a : kAsked) {
+            const Worst worst = worst_of(l, a, 16, 16);
+            EXPECT_LE(worst.over, worst.allowed) << worst.what;
+        }
+}
+
+// Pixels of 8, 24, 40 or 56 channels are no multiple of 32 bytes, which costs copies by TMA up to twice the time. Where
+// a layer cannot be computed otherwise (1x1, stride 2), it may take longer than with 8 more channels. They are stored so
+// all the same: 3x3 layers at stride 1 gain more.
+TEST(NarrowWidths, HalfSectorsCostLessThanTheyDidInWideLayers) {
+    for (const Layer& l : kLayers)
+        for (const Asked& a : kAsked) {
+            const Worst worst = worst_of(l, a, 8, 8);
+            const bool patches = l.window == 3 && l.stride == 1;
+            EXPECT_LE(worst.over, patches ? 0.2 : 0.6) << worst.what;
+        }
+}
+
+// A training step and an inference of a ResNet, convolutions and the maps that batch norm reads and writes.
+struct Network {
+    int n;
+    double infer = 0, train = 0;
+
+    void add(int c, int size, int k, int window, int stride, bool residual = false) {
+        const ConvShape s = conv(n, c, size, k, window, stride);
+        infer += planned(s, Pass::forward, {.residual = residual}).seconds;
+        train += planned(s, Pass::forward, {.moments = true}).seconds + planned(s, Pass::filter, {}).seconds;
+        if (c > 4) train += planned(s, Pass::data, {}).seconds;
+        train += cost(kDevice, Moving::others, 2.0 * double(s.y().stored()) * (7 + 2 * residual)).seconds();
+    }
+};
+// Every stage's width is that of the first times 1, 2, 4, 8 (times 4 in bottlenecks' outputs).
+Network resnet(int n, int size, int width, bool bottlenecks) {
+    Network out{.n = n};
+    out.add(3, size, width, 7, 2);
+    int c = width, side = size / 4;
+    for (int stage = 0; stage < 4; ++stage) {
+        const int inner = width << stage, outer = bottlenecks ? 4 * inner : inner;
+        for (int block = 0; block < 2; ++block) {
+            const int stride = block == 0 && stage > 0 ? 2 : 1, to = side / stride;
+            if (bottlenecks) out.add(c, side, inner, 1, 1);
+            out.add(bottlenecks ? inner : c, side, inner, 3, stride);
+            out.add(inner, to, outer, bottlenecks ? 1 : 3, 1, true);
+            if (c != outer) out.add(c, side, outer, 1, stride);
+            c = outer;
+            side = to;
+        }
+    }
+    return out;
+}
+
+TEST(NarrowWidths, NoNetworkIsSlowerWithFewerChannels) {
+    for (const bool bottlenecks : {false, true})
+        for (const int n : {32, 256})
+            for (const int size : {64, 224}) {
+                Network before = resnet(n, size, 8, bottlenecks);
+                for (int width = 9; width <= 64; ++width) {
+                    const Network now = resnet(n, size, width, bottlenecks);
+                    EXPECT_LE(before.infer, 1.01 * now.infer) << width << " at " << size << ", batch " << n;
+                    EXPECT_LE(before.train, 1.01 * now.train) << width << " at " << size << ", batch " << n;
+                    before = now;
+                }
+            }
+}
+
+// Three quarters of the width had cost what the whole width does.
+TEST(NarrowWidths, ThreeQuartersOfTheWidthSaveTime) {
+    EXPECT_LT(resnet(256, 224, 48, false).infer, 0.8 * resnet(256, 224, 64, false).infer);
+}
+
+}  // namespace
+}  // namespace fp
