@@ -16,7 +16,7 @@ namespace {
 // ones.
 constexpr double kUnmeasuredShare = 0.1, kUnmeasured = 2e-6;
 constexpr int kManyChannels = 64;  // measurements of layers with so many say nothing of layers with fewer
-constexpr int kWidths[] = {16, 32, 48, 64, 96, 128, 192, 256, 384, 512};  // of wider layers
+constexpr int kWidths[] = {16, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512};  // of wider layers
 
 bool fits(const ConvTile& t, const ConvShape& s, Pass pass) {
     if (!(t.passes & bit(pass))) return false;

@@ -61,11 +61,10 @@ struct ConvTile {
 };
 inline constexpr ConvTile kConvTiles[] = {
     {ConvKernel::pixels, {256, 128}, 1, kForward, kForward}, {ConvKernel::pixels, {256, 64}, 1, kForward, kForward},
-    {ConvKernel::pixels, {128, 128}, 1, kBoth, kBoth},       {ConvKernel::pixels, {128, 64}, 1, kData, 0},
-    {ConvKernel::pixels, {128, 192}, 1, kForward, 0},        {ConvKernel::pixels, {128, 160}, 1, kForward, kForward},
-    {ConvKernel::pixels, {128, 96}, 1, kForward, kForward},  {ConvKernel::pixels, {128, 32}, 1, kForward, kForward},
-    {ConvKernel::stream, {256, 64}, 1, kBoth, kBoth},        {ConvKernel::stream, {256, 128}, 1, kBoth, kBoth},
-    {ConvKernel::stream, {128, 256}, 1, kBoth, 0},           {ConvKernel::stream, {192, 256}, 1, kBoth, kBoth},
+    {ConvKernel::pixels, {128, 128}, 1, kBoth, kBoth},       {ConvKernel::pixels, {128, 192}, 1, kForward, 0},
+    {ConvKernel::pixels, {128, 160}, 1, kForward, kForward}, {ConvKernel::pixels, {128, 96}, 1, kForward, kForward},
+    {ConvKernel::pixels, {128, 32}, 1, kForward, kForward},  {ConvKernel::stream, {256, 64}, 1, kBoth, kBoth},
+    {ConvKernel::stream, {256, 128}, 1, kBoth, kBoth},       {ConvKernel::stream, {192, 256}, 1, kBoth, kBoth},
     {ConvKernel::stream, {192, 192}, 1, kBoth, 0},           {ConvKernel::patch, {256, 64}, 1, kBoth, kBoth},
     {ConvKernel::patch, {256, 128}, 1, kBoth, kForward},     {ConvKernel::strided, {128, 64}, 3, kData, kData},
     {ConvKernel::strided, {128, 128}, 2, kData, kData},      {ConvKernel::strided, {256, 128}, 1, kData, kData},
