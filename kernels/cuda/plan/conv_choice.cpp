@@ -1,6 +1,7 @@
 #include "kernels/cuda/plan/conv_choice.h"
 
 #include <algorithm>
+#include <iterator>
 #include <type_traits>
 #include <unordered_map>
 
@@ -100,6 +101,14 @@ ConvChoice least_here(const ConvShape& s, Pass pass, ConvExtras extras) {
                       [](const ConvShape& shape, Pass p, ConvExtras e) { return least(shape, p, e); });
 }
 
+// Those of kWidths that are no less, or the number itself.
+std::vector<int> widths_from(int channels) {
+    std::vector<int> out;
+    std::ranges::copy_if(kWidths, std::back_inserter(out), [&](int width) { return width >= channels; });
+    if (out.empty()) out.push_back(channels);
+    return out;
+}
+
 // The same, or what a layer with more channels takes where that is faster here: otherwise a layer would become slower
 // when channels go and a kernel that was not measured is no longer well ahead. The wider layers of a layer include those
 // of every layer that is wider.
@@ -107,11 +116,10 @@ ConvChoice least_of_wider(const ConvShape& s, Pass pass, ConvExtras extras) {
     ConvChoice best = least_here(s, pass, extras);
     double best_seconds = seconds(s, pass, best, extras);
     const std::vector<ConvChoice> here = conv_choices(s, pass, extras);
-    const int c = s.x.stored_c(), k = s.y().stored_c();
-    for (const int wide_c : kWidths)
-        for (const int wide_k : kWidths) {
-            if (wide_k < k || wide_c < c) continue;
-            const ConvChoice wider = least_here(with_channels(s, s.x.c <= 4 ? c : wide_c, wide_k), pass, extras);
+    const bool image = s.x.c <= 4;
+    for (const int c : image ? std::vector{s.x.stored_c()} : widths_from(s.x.stored_c()))
+        for (const int k : widths_from(s.y().stored_c())) {
+            const ConvChoice wider = least_here(with_channels(s, c, k), pass, extras);
             const auto found = std::ranges::find_if(
                 here, [&](const ConvChoice& one) { return one.kernel == wider.kernel && one.tile == wider.tile; });
             if (found == here.end()) continue;
