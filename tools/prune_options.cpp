@@ -56,7 +56,10 @@ void add_removal_options(Options& o, SweepSettings& search) {
     o.choice<bool>("removal NAME", p.mask, {{"cut", false}, {"mask-as-released", true}},
                    "cut, or, to compare, zero the filters as the paper's code does");
     o.add("min-channels N", p.choose.min_channels, "channels that every set keeps", {.low = 1, .high = 65536});
-    o.add("round-to N", p.choose.round_to, "kept channels are a multiple of this", {.low = 1, .high = 1024});
+    o.add("round-to N", p.choose.round_to,
+          "kept channels are a multiple of this; default: of shares and costs, what fills the device's blocks, where "
+          "only channels that the scores do not tell apart change sides",
+          {.low = 1, .high = 1024});
     o.add("recalibrate N", p.recalibrate,
           "recompute batch norm's statistics after a cut, from N batches of training images; 0 is none",
           {.low = 0, .high = 100000});

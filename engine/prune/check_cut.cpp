@@ -5,12 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "engine/measure/layer_costs.h"
 #include "engine/parallel/agree.h"
 
 namespace fp {
 namespace {
+
+// The channels that a device computes where there are so many.
+int filled(const Kernels& k, int channels) {
+    return channels == 0 ? 0 : Map{.c = channels, .block = k.block(channels)}.stored_c();
+}
 
 // log p: the logits up to a constant of each image.
 std::vector<double> log_probabilities(const Network& net,
@@ -70,16 +76,54 @@ double difference_from_silenced(const Network& old,
     return difference / largest;
 }
 
+Ties ties_of(const Kernels& k,
+             const std::vector<ChannelSet>& sets,
+             std::map<std::string, double> noise,
+             const Comm* together) {
+    int most = 0;
+    for (const ChannelSet& set : sets) most = std::max(most, set.channels);
+    Ties out{.noise = std::move(noise)};
+    for (int c = 0; c <= most; ++c) out.filled.push_back(filled(k, c));
+    if (!together) return out;
+    // Their hosts may have other instruction sets.
+    const std::string first =
+        together->from_first({reinterpret_cast<const char*>(out.filled.data()), out.filled.size() * sizeof(int)});
+    std::memcpy(out.filled.data(), first.data(), out.filled.size() * sizeof(int));
+    return out;
+}
+
 std::string slow_sets_text(const Kernels& k, const std::vector<ChannelSet>& sets, const Removal& removal) {
-    const auto stored = [&](int channels) { return Map{.c = channels, .block = k.block(channels)}.stored_c(); };
     int as_slow = 0;
     for (const ChannelSet& set : sets) {
         const auto gone = removal.find(set.name());
-        if (gone != removal.end()) as_slow += stored(set.channels - int(gone->second.size())) == stored(set.channels);
+        if (gone == removal.end()) continue;
+        as_slow += filled(k, set.channels - int(gone->second.size())) == filled(k, set.channels);
     }
     if (as_slow == 0) return "";
     return fmt::format("{} of {} sets are no faster on this device: --round-to {} keeps what is free", as_slow,
-                       removal.size(), stored(1));
+                       removal.size(), filled(k, 1));
+}
+
+double padding_share(const Kernels& k, const std::vector<LayerCost>& dense, const std::vector<LayerCost>& cut) {
+    FP_CHECK(dense.size() == cut.size(), "padding: ", cut.size(), " layers of ", dense.size());
+    const auto more = [&](int before, int after) {
+        return filled(k, before) == before ? double(filled(k, after)) / after : 1.0;
+    };
+    double padded = 0, macs = 0;
+    for (size_t i = 0; i < cut.size(); ++i) {
+        const LayerCost &a = dense[i], &b = cut[i];
+        if (b.macs <= 0) continue;
+        macs += b.macs;
+        padded += b.macs * more(a.in_channels, b.in_channels) * more(a.out_channels, b.out_channels);
+    }
+    return macs > 0 ? padded / macs - 1 : 0;
+}
+
+std::string padding_text(const Kernels& k, double share) {
+    if (share < 0.01) return "";
+    return fmt::format(
+        "widths that fill no blocks of this device cost {:.0f} % more multiply-adds: --round-to {} has none",
+        100 * share, filled(k, 1));
 }
 
 std::string describe(const ChannelSet& set) {

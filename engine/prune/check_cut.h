@@ -1,6 +1,7 @@
 // The cost of a cut network, whether the cut is correct, and whether the device becomes faster by it.
 #pragma once
 
+#include "engine/measure/layer_costs.h"
 #include "engine/prune/baseline.h"
 
 namespace fp {
@@ -18,9 +19,22 @@ double difference_from_silenced(const Network& old,
                                 const Baseline&,
                                 const Steps& progress = {});
 
+// What `choose` rounds by without round_to: the blocks of these kernels (of several ranks, which then all ask at once, of
+// the first's), and the noise of the scores.
+Ties ties_of(const Kernels&,
+             const std::vector<ChannelSet>&,
+             std::map<std::string, double> noise,
+             const Comm* ranks = nullptr);
+
 // A device computes channels in blocks, so a set that fills as many blocks as before the cut is smaller but no faster.
 // The number of such sets and the --round-to that avoids them; empty where there is none.
 std::string slow_sets_text(const Kernels&, const std::vector<ChannelSet>&, const Removal&);
+
+// The multiply-adds that a device computes for channels that are not there, where a cut layer's number of channels fills
+// no whole blocks and the dense one's did, over those of the cut network. The rows of both are those of layer_costs().
+double padding_share(const Kernels&, const std::vector<LayerCost>& dense, const std::vector<LayerCost>& cut);
+// That share in words, with the --round-to that makes it 0; empty below 1 %.
+std::string padding_text(const Kernels&, double share);
 
 // One line per fact: who produces the channels of a set, what is cut, who reads them.
 std::string describe(const ChannelSet&);

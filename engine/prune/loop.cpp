@@ -153,8 +153,15 @@ private:
         if (p_.score.criterion->score) {
             const ChannelScores scores = write_scores(now.nodes);
             observer_.brief(round_name() + ": choosing channels");
-            round.removed =
-                choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, &folder_.ranks()));
+            const Choice choice =
+                choose(model_.network->spec, sets, scores.sets, p_.choose, cost_of(dense_, &folder_.ranks()),
+                       p_.mask ? Ties{} : ties_of(dense_.kernels(), sets, scores.noise, &folder_.ranks()));
+            round.removed = choice.removal;
+            if (choice.kept + choice.removed > 0)
+                say(
+                    fmt::format("{}: {} kept and {} more removed, whose scores are tied with the last, to fill this "
+                                "device's blocks; --round-to 1 does not",
+                                round_name(), counted(choice.kept, "channel"), choice.removed));
         }
         take_out(sets, round);
         recalibrate(round);
@@ -198,6 +205,10 @@ private:
                         double(after.parameters) * 1e-6, before.macs * 1e-6, after.macs * 1e-6));
         if (const std::string slow = slow_sets_text(dense_.kernels(), sets, removal); !p_.mask && !slow.empty())
             say(slow);
+        const std::string padding = padding_text(
+            dense_.kernels(), padding_share(dense_.kernels(), layer_costs(*dense_.model.network, dense_.image_size()),
+                                            layer_costs(*model_.network, dense_.image_size())));
+        if (!p_.mask && !padding.empty()) say(padding);
         round.cut = validate();
     }
 

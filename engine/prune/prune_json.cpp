@@ -53,7 +53,7 @@ ordered_json to_json(const PruneSettings& p) {
                 {"layers", p.score.layers},
                 {"amount", to_string(p.choose.amount)},
                 {"min_channels", p.choose.min_channels},
-                {"round_to", p.choose.round_to},
+                {"round_to", p.choose.round_to ? ordered_json(*p.choose.round_to) : ordered_json("ties")},
                 {"recalibrate", p.recalibrate},
                 {"iterations", p.iterations},
                 {"finetune", p.finetune},

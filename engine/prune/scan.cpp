@@ -8,6 +8,7 @@
 #include "engine/measure/layer_costs.h"
 #include "engine/parallel/agree.h"
 #include "engine/parallel/farm.h"
+#include "engine/prune/check_cut.h"
 #include "engine/prune/cut.h"
 #include "engine/prune/prune_json.h"
 #include "engine/run/signals.h"
@@ -27,12 +28,13 @@ ScanPoint scan_point(const Baseline& dense,
                      const ChannelSet& set,
                      const SetScores& scores,
                      const ChooseOptions& options,
+                     const Ties& ties,
                      const Observer& observer) {
     const Network& net = *dense.model.network;
     ScanPoint out{.share = to_string(options.amount)};
     Removal removal;
     try {
-        removal = choose(net.spec, {set}, scores, options, {});
+        removal = choose(net.spec, {set}, scores, options, {}, ties).removal;
     } catch (const Error& e) {
         if (e.exit != Exit::data) throw;
         out.reason = e.what();
@@ -69,15 +71,16 @@ std::vector<ChannelSet> scored_sets(const Baseline& dense, const SetScores& scor
 // All shares of one set.
 ScannedSet scan_set(const Baseline& dense,
                     const ScanSettings& settings,
-                    const SetScores& scores,
+                    const ScoresFile& scores,
                     const Predictions& before,
                     const ChannelSet& set,
                     const std::function<Observer(const std::string&)>& part) {
     ChooseOptions options = settings.pruning.choose;
     ScannedSet out{.set = set.name(), .channels = set.channels};
+    const Ties ties = settings.pruning.mask ? Ties{} : ties_of(dense.kernels(), {set}, scores.noise);
     for (const Amount& share : parse_shares(settings.shares)) {
         options.amount = share;
-        out.points.push_back(scan_point(dense, before, set, {{set.name(), scores.at(set.name())}}, options,
+        out.points.push_back(scan_point(dense, before, set, {{set.name(), scores.sets.at(set.name())}}, options, ties,
                                         part(set.name() + " " + to_string(share))));
     }
     return out;
@@ -86,13 +89,13 @@ ScannedSet scan_set(const Baseline& dense,
 // Adds the sets that are not finished; `save` is called after each. False where it was stopped.
 bool scan_sets(const Baseline& dense,
                const ScanSettings& settings,
-               const SetScores& scores,
+               const ScoresFile& scores,
                const Predictions& before,
                std::vector<ScannedSet>& sets,
                const std::function<void()>& save,
                const Comm& ranks,
                const Observer& observer) {
-    const std::vector<ChannelSet> all = scored_sets(dense, scores);
+    const std::vector<ChannelSet> all = scored_sets(dense, scores.sets);
     std::vector<ChannelSet> left = all;
     std::erase_if(left, [&](const ChannelSet& set) {
         return std::ranges::find(sets, set.name(), &ScannedSet::set) != sets.end();
@@ -181,7 +184,7 @@ std::optional<Scan> scan(const Baseline& dense,
     const auto save = [&] {
         if (folder.writes()) write_scan(file, out.identity, sets);
     };
-    const SetScores scored = scores_in(scores, dense.hash).sets;
+    const ScoresFile scored = scores_in(scores, dense.hash);
     if (!scan_sets(dense, settings, scored, before, sets, save, folder.ranks(), start.observer)) return std::nullopt;
     correct_for_many(sets);
     const Report report = evaluate(before, dense.attributes, {.resamples = 0});

@@ -9,6 +9,21 @@
 #include "kernels/random.h"
 
 namespace fp {
+namespace {
+
+// From layers that have the scores of either half of the samples.
+std::map<std::string, double> noise_of(const std::vector<ChannelSet>& sets,
+                                       const std::vector<LayerScores>& layers,
+                                       const ScoreOptions& o) {
+    const auto of_half = [&](size_t half) {
+        std::vector<LayerScores> some = layers;
+        for (LayerScores& r : some) r.normalized = r.halves.value()[half];
+        return o.criterion->combine(sets, some, o);
+    };
+    return fp::noise_of(of_half(0), of_half(1));
+}
+
+}  // namespace
 
 std::vector<int64_t> calibration_samples(const ImageData& data,
                                          const std::vector<std::string>& attributes,
@@ -85,6 +100,8 @@ ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows,
         out.sets[set.name()] = found->second;
     }
     if (o.criterion->combine) out.sets = o.criterion->combine(sets, out.layers, o);
+    for (const auto& [set, noise] : file.noise)
+        if (out.sets.contains(set)) out.noise[set] = noise;
     return out;
 }
 
@@ -106,6 +123,7 @@ ChannelScores score_channels(Session& session,
     criterion.score(scoring, out);
     if (criterion.combine) {
         out.sets = criterion.combine(sets, out.layers, o);
+        if (o.snnl.halves) out.noise = noise_of(sets, out.layers, o);
         return out;
     }
     SetScores asked;  // those that the layers belong to

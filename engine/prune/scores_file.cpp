@@ -80,6 +80,7 @@ std::string scores_text(const ChannelScores& scores, const ScoreOptions& o, cons
     out.update(decisive(o));
     write(out["layers"], scores.layers);
     write(out["sets"], scores.sets);
+    if (!scores.noise.empty()) write(out["noise"], scores.noise);
     if (!scores.note.empty()) out["note"] = scores.note;
     return json_text(out, 1);
 }
@@ -97,6 +98,7 @@ ScoresFile read_scores(const std::string& text, const std::string& file_name, co
     const bool by_layer = out.criterion == "snnl";
     FP_REQUIRE(!by_layer || !out.layers.empty(), Exit::data, file_name, ": no layer was scored");
     if (!by_layer || top.has("sets")) read(top.at("sets"), out.sets);
+    if (top.has("noise")) read(top.at("noise"), out.noise);
     FP_REQUIRE(by_layer || !out.sets.empty(), Exit::data, file_name, ": no set was scored");
     if (top.has("layers_asked")) read(top.at("layers_asked"), out.layers_asked);
     out.settings = settings_of(document);

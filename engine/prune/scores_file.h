@@ -35,14 +35,15 @@ void fields(maybe_const<LayerScores> auto& r, auto& member) {
     member.if_any("reason", r.reason);
 }
 
-// {"model","criterion","layers_asked","samples","seed","protect",OTHER SETTINGS...,"layers":[...],"sets":{...},"note"}:
+// {"model","criterion","layers_asked","samples","seed","protect",OTHER SETTINGS...,"layers":[...],"sets":{...},"noise":{...},"note"}:
 // those of Criterion::settings, and of the calibration images where the criterion reads them.
 std::string scores_text(const ChannelScores&, const ScoreOptions&, const std::string& model_hash);
 
 struct ScoresFile {
     std::string criterion;
-    std::vector<LayerScores> layers;  // of snnl: at least one
-    SetScores sets;                   // of the others: at least one
+    std::vector<LayerScores> layers;           // of snnl: at least one
+    SetScores sets;                            // of the others: at least one
+    std::map<std::string, double> noise = {};  // ChannelScores::noise
     std::string layers_asked = {};
     std::vector<Setting> settings = {};  // that the file names
     std::string note = {};               // ChannelScores::note

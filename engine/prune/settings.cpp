@@ -115,6 +115,7 @@ ScoreOptions score_options(const PruneSettings& p, const std::map<std::string, d
     out.seed = p.seed + uint64_t(round);
     out.placebo = scores_placebo(p);
     out.predict = predict_options(p);
+    out.snnl.halves = !p.choose.round_to;  // for the noise that says which channels are tied
     return out;
 }
 

@@ -26,7 +26,9 @@ std::vector<SweepPoint> sweep_points(const SweepSettings& s) {
         FP_REQUIRE(seen.insert(name).second, Exit::usage, "--sweep: ", name, " is there twice");
         out.push_back(
             {.name = name, .criterion = criterion, .settings = with_criterion(s.base, criterion), .control = control});
-        out.back().settings.choose.amount = amount;
+        ChooseOptions& choose = out.back().settings.choose;
+        choose.amount = amount;
+        if (s.sweep || s.controls) choose.round_to = choose.round_to.value_or(1);  // compared at equal amounts
     };
     if (s.controls) add(kDenseControl, "none", amounts[0], true);
     for (const std::string& amount : amounts) {

@@ -16,6 +16,8 @@ const ConvCase kNarrow[] = {
     {"stride 2", {.n = 4, .c = 24, .h = 21, .w = 17}, 35, 3, 2, 1},
     {"5x5", {.n = 2, .c = 16, .h = 9, .w = 11}, 21, 5, 1, 2},
     {"no padding", {.n = 3, .c = 65, .h = 7, .w = 9}, 24, 3, 1, 0},
+    {"1x1", {.n = 3, .c = 24, .h = 9, .w = 11}, 40, 1, 1, 0},
+    {"1x1 at stride 2", {.n = 3, .c = 40, .h = 9, .w = 12}, 24, 1, 2, 0},
 };
 // Padding odd and even; rows of one product and of two; maps so small that most of a product is no pixel's.
 const ConvCase kStems[] = {
@@ -168,7 +170,7 @@ TEST_P(ConvHalo, FilterGradient) {
                               ConvCase{"stride 2", {.n = 4, .c = 21, .h = 21, .w = 17}, 35, 3, 2, 1},
                               ConvCase{"64", {.n = 7, .c = 16, .h = 8, .w = 9}, 64, 3, 1, 1},
                               ConvCase{"slices", {.n = 3, .c = 35, .h = 7, .w = 9}, 65, 3, 1, 0}, kStems[0], kStems[1],
-                              kStems[2], kStems[3]})
+                              kStems[2], kStems[3], kNarrow[5], kNarrow[6]})
         for (const int blocks : {0, 1, 2}) {
             SCOPED_TRACE(text(c.name, ", ", blocks, " parts"));
             conv_forced().parts = blocks;

@@ -58,7 +58,7 @@ TEST_P(ConvWgmmaTraffic, OfTilesAndOfBlocksThatWalk) {
     for (const ConvKernel kernel : {ConvKernel::pixels, ConvKernel::stream})
         for (const int window : {1, 3}) {
             SCOPED_TRACE(text(kernel == ConvKernel::pixels ? "pixels, " : "stream, ", window));
-            const TileSize tile = kernel == ConvKernel::pixels ? TileSize{128, 64} : TileSize{256, 64};
+            const TileSize tile = kernel == ConvKernel::pixels ? TileSize{128, 128} : TileSize{256, 64};
             conv_forced() = {.pixels = kernel, .tile = tile};
             const On o = on(16, window, 1);
             const double across = 128.0 / tile.n, down = 2.0 * 16 * 16 / tile.m;

@@ -96,7 +96,7 @@ TEST(Tiles, WindowsBeyondTheCopyUnitGoElsewhere) {
 }
 
 TEST(Tiles, WideMapsOfBf16AreStoredByWholeSectors) {
-    for (const auto& [channels, stored] : {std::pair{1, 8}, {95, 96}, {81, 88}, {96, 96}, {97, 112}, {353, 368}})
+    for (const auto& [channels, stored] : {std::pair{1, 8}, {50, 56}, {64, 64}, {65, 80}, {81, 96}, {96, 96}, {97, 112}, {353, 368}})
         EXPECT_EQ(nhwc_block_bf16(channels), stored);
 }
 

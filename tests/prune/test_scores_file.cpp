@@ -59,6 +59,16 @@ TEST(ScoresFile, sets_of_other_criteria_are_read) {
     EXPECT_EQ(file.sets.at("layer4"), (std::vector<double>{0.5, 1.5}));
 }
 
+TEST(ScoresFile, noise_is_written_and_read) {
+    const ChannelScores scores{
+        .criterion = "l1", .layers = {}, .sets = {{"layer4", {0.5, 1.5}}}, .noise = {{"layer4", 0.25}}};
+    const std::string text = scores_text(scores, {.criterion = "l1"}, "abc");
+    EXPECT_EQ(read_scores(text, "scores.json", "abc").noise, scores.noise);
+    const ordered_json without{
+        {"model", "abc"}, {"criterion", "l1"}, {"layers", ordered_json::array()}, {"sets", {{"layer4", {0.5}}}}};
+    EXPECT_TRUE(read_scores(json_line(without), "scores.json", "abc").noise.empty());
+}
+
 TEST(ScoresFile, scores_of_another_model_are_refused) {
     expect_error(
         Exit::model, [] { read_scores(json_line(document()), "scores.json", "xyz"); }, "scores.json", "another model",

@@ -104,6 +104,7 @@ struct Noise {
     double shift = 3, temperature = 1;
     bool released = false;
     int block = 0, permutations = 0;
+    bool halves = false;
 };
 std::vector<int32_t> two_groups(int first, int second) {
     std::vector<int32_t> labels(size_t(first), 0);
@@ -134,7 +135,8 @@ LayerScores noise_scores(const Noise& n, const std::vector<int32_t>& labels, con
                        {.definition = n.released ? Definition::as_released : Definition::exact,
                         .temperature = n.temperature,
                         .block = n.block,
-                        .permutations = n.permutations},
+                        .permutations = n.permutations,
+                        .halves = n.halves},
                        Tap::convolution)
         .at(0);
 }
@@ -220,6 +222,46 @@ TEST(SnnlScores, PermutedLabelsKeepLesionsAndGroupSizes) {
         const LabelSet p = permuted(set, strata, 3, r);
         EXPECT_EQ(std::accumulate(p.of.begin(), p.of.begin() + 8, 0), 3);
     }
+}
+
+TEST(SnnlScores, HalvesAreOfWholeLesionsAndEveryGroup) {
+    const LabelSet set{.name = "g",
+                       .of = {0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, -1, 1},
+                       .unit = {0, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7}};
+    const std::vector<int32_t> strata(set.of.size(), 0);
+    const LabelSet a = half_of(set, strata, 0), b = half_of(set, strata, 1);
+    for (size_t i = 0; i < set.of.size(); ++i) {
+        EXPECT_EQ(std::max(a.of[i], b.of[i]), set.of[i]);
+        EXPECT_EQ(std::min(a.of[i], b.of[i]), -1);
+    }
+    for (const size_t i : {2u, 4u, 6u, 8u, 10u}) EXPECT_EQ(a.of[i] < 0, a.of[i + 1] < 0);
+    // Of 4 lesions of the first group and 4 of the second, two each.
+    EXPECT_EQ(std::count(a.of.begin(), a.of.end(), 0), 1 + 2);
+    EXPECT_EQ(std::count(b.of.begin(), b.of.end(), 0), 2 + 2);
+}
+
+// Channels of noise differ by the noise of their scores alone.
+TEST(SnnlScores, NoiseIsTheSpreadOfChannelsThatDifferByNothingElse) {
+    const auto labels = two_groups(40, 88);
+    const Noise settings{.channels = 64, .sensitive = 0, .halves = true};
+    const LayerScores r = noise_scores(settings, labels, in_order(128));
+    ASSERT_TRUE(r.halves);
+    const double noise = noise_of({{"a", (*r.halves)[0]}}, {{"a", (*r.halves)[1]}}).at("a");
+    const double mean = std::accumulate(r.normalized.begin(), r.normalized.end(), 0.0) / 64;
+    double squares = 0;
+    for (const double v : r.normalized) squares += (v - mean) * (v - mean);
+    const double spread = std::sqrt(squares / 63);
+    EXPECT_GT(noise, 0.6 * spread);
+    EXPECT_LT(noise, 1.7 * spread);
+    // Scores are what they are without halves.
+    EXPECT_EQ(noise_scores({.channels = 64, .sensitive = 0}, labels, in_order(128)).score, r.score);
+}
+
+TEST(SnnlScores, NoiseLeavesOutWhatIsNotEstimable) {
+    const double nan = std::nan("");
+    const auto noise = noise_of({{"a", {1, 2, nan}}, {"b", {nan}}}, {{"a", {3, 4, 1}}, {"b", {1}}});
+    EXPECT_NEAR(noise.at("a"), 1.4826, 1e-12);
+    EXPECT_FALSE(noise.contains("b"));
 }
 
 TEST(SnnlScores, TheNullIsWhatNoiseScoresWhereChanceIsNot) {

@@ -36,6 +36,14 @@ TEST(Sweep, EveryCriterionWithEveryAmountAndTheControlsOfEach) {
     EXPECT_EQ(to_string(points[5].settings.choose.amount), "10%");
 }
 
+TEST(Sweep, PointsAreComparedAtEqualAmounts) {
+    const auto round_to = [](SweepSettings s) { return sweep_points(s).at(0).settings.choose.round_to; };
+    EXPECT_EQ(round_to({.base = {}, .amount = "10%"}), std::nullopt);
+    EXPECT_EQ(round_to({.base = {}, .amount = "10%", .sweep = true}), 1);
+    EXPECT_EQ(round_to({.base = {}, .amount = "10%", .controls = true}), 1);
+    EXPECT_EQ(round_to({.base = {.choose = {.round_to = 16}}, .amount = "10%", .sweep = true}), 16);
+}
+
 TEST(Sweep, WithoutSweepThereIsOnePointAndItsControls) {
     EXPECT_THAT(names(sweep_points({.base = {}, .seeds = 3})), ElementsAre("snnl 5"));
     EXPECT_THAT(names(sweep_points({.base = {}, .controls = true})),

@@ -80,7 +80,10 @@ struct ChannelScores {
     std::string criterion;
     std::vector<LayerScores> layers = {};  // of a criterion with `combine`
     SetScores sets = {};                   // lowest first to go
-    std::string note = {};                 // what was chosen on the way, in words
+    // The standard error of a channel's value, by set. Sets of criteria that read no samples, or say nothing of it, are
+    // not there.
+    std::map<std::string, double> noise = {};
+    std::string note = {};  // what was chosen on the way, in words
 };
 
 // What a criterion reads.

@@ -138,6 +138,8 @@ template <class Visit>
 void for_channel_arrays(LayerScores& r, const Visit& visit) {
     visit(r.score);
     visit(r.normalized);
+    if (r.halves)
+        for (auto& half : *r.halves) visit(half);
     if (!r.null) return;
     for (auto* array : {&r.null->mean, &r.null->sd, &r.null->z, &r.null->p}) visit(*array);
 }
@@ -156,6 +158,20 @@ const char* name(SnnlShape::Distance d) { return d == SnnlShape::Distance::cosin
 LabelSet permuted(const LabelSet& set, const std::vector<int32_t>& strata, uint64_t seed, int index) {
     LabelSet out = set;
     out.of = permuted_labels(set.of, strata, set.unit, key_of(seed, 0x9e12, uint64_t(index)));
+    return out;
+}
+
+LabelSet half_of(const LabelSet& set, const std::vector<int32_t>& strata, int half) {
+    LabelSet out = set;
+    std::map<std::pair<int32_t, int32_t>, int> seen;  // lesions of a stratum and group
+    std::map<int32_t, int> half_of_unit;
+    for (size_t i = 0; i < set.of.size(); ++i) {
+        if (set.of[i] < 0) continue;
+        const int32_t unit = set.unit.empty() ? int32_t(i) : set.unit[i];
+        const auto [found, is_new] = half_of_unit.emplace(unit, 0);
+        if (is_new) found->second = seen[{strata[i], set.of[i]}]++ % 2;
+        if (found->second != half) out.of[i] = -1;
+    }
     return out;
 }
 
@@ -190,6 +206,9 @@ std::vector<LayerScores> score_layer(const Kernels& k,
     std::vector<LabelSet> asked = sets;
     for (const LabelSet& set : sets)
         for (int r = 0; r < o.permutations; ++r) asked.push_back(permuted(set, strata, o.seed, r));
+    const size_t first_half = asked.size();
+    for (const LabelSet& set : sets)
+        for (int half = 0; half < 2 && o.halves; ++half) asked.push_back(half_of(set, strata, half));
     const auto scores = score_sets(k, f, block, asked, classes, o, ask);
 
     std::vector<LayerScores> out(sets.size());
@@ -214,10 +233,31 @@ std::vector<LayerScores> score_layer(const Kernels& k,
             r.null = null_of(r.score, scores, sets.size() + s * size_t(o.permutations), o.permutations);
             if (chance_is_low(o, f.map)) r.normalized_by = "permutations";
         }
-        for (size_t c = 0; c < r.score.size(); ++c)  // NaN stays NaN
-            r.normalized.push_back(r.score[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
+        const auto normalized = [&](const std::vector<double>& score) {  // NaN stays NaN
+            std::vector<double> by_channel;
+            for (size_t c = 0; c < score.size(); ++c)
+                by_channel.push_back(score[c] / (r.normalized_by == "chance" ? r.chance : r.null->mean[c]));
+            return by_channel;
+        };
+        r.normalized = normalized(r.score);
+        if (o.halves) r.halves = {normalized(scores[first_half + 2 * s]), normalized(scores[first_half + 2 * s + 1])};
     }
     return with_seconds(std::move(out), start);
+}
+
+std::map<std::string, double> noise_of(const SetScores& first, const SetScores& second) {
+    constexpr double kNormal = 1.4826;  // of a normal distribution, its standard deviation over its median |x|
+    std::map<std::string, double> out;
+    for (const auto& [set, values] : first) {
+        std::vector<double> apart;
+        for (size_t c = 0; c < values.size(); ++c)
+            if (const double d = std::abs(values[c] - second.at(set)[c]); std::isfinite(d)) apart.push_back(d / 2);
+        if (apart.empty()) continue;
+        const auto middle = apart.begin() + int64_t(apart.size() / 2);
+        std::ranges::nth_element(apart, middle);
+        out[set] = kNormal * *middle;
+    }
+    return out;
 }
 
 std::vector<LayerScores> of_all_channels(const Comm& ranks, std::vector<LayerScores> mine) {

@@ -9,6 +9,7 @@
 // the channel's own distances under labels that are permuted among lesions.
 #pragma once
 
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ struct SnnlOptions {
     int block = 0;         // samples per block, scores averaged over blocks in order, the tail dropped; 0: all at once
     int permutations = 0;  // of the labels, for each channel's null; 0: none
     uint64_t seed = 1;     // of these
+    bool halves = false;   // also score either half of the samples
 };
 
 // One attribute's labels of the calibration samples, -1 = unknown.
@@ -61,11 +63,16 @@ struct LayerScores {
     // What normalized is divided by: "chance", or "permutations" (the null's mean) where chance_is_low().
     std::string normalized_by = "chance";
     double seconds = 0;  // of this layer's scores, all attributes together
+    // `normalized` of either half of the samples, for noise_of(). Not in files.
+    std::optional<std::array<std::vector<double>, 2>> halves = {};
 };
 
 // The labels permuted among the units with the same number of known samples, within a stratum where strata are
 // given: group sizes, and so chance, stay as they are. Keyed by (seed, index).
 LabelSet permuted(const LabelSet&, const std::vector<int32_t>& strata, uint64_t seed, int index);
+
+// The labels of one half (0 or 1) of the samples, the others unknown: lesions alternate within each group and stratum.
+LabelSet half_of(const LabelSet&, const std::vector<int32_t>& strata, int half);
 
 // Where chance is too low for a channel without information: T < 0.5, or maps of fewer than 49 numbers. The
 // released definition is another, and may fall below 0; it stays over chance.
@@ -93,5 +100,9 @@ SetScores snnl_set_scores(const std::vector<ChannelSet>&,
                           const std::map<std::string, double>& attribute_weights,
                           const std::string& class_name,
                           double lambda);
+
+// The standard error of a channel's value by set, from the values of either half of the samples: the median over the
+// set's channels of |first - second| / 2, times 1.4826, which makes it the standard deviation where values are normal.
+std::map<std::string, double> noise_of(const SetScores& first, const SetScores& second);
 
 }  // namespace fp

@@ -54,9 +54,8 @@ void wgmma_data(const ConvShape& s, const PixelPlan& plan, const Conv::BackwardD
     const Operands operands{.x = as<bf16>(a.dy), .w = w, .to = Epilogue::of(a)};
     const PixelConvolution on{plan, g, of_forward, operands, stream};
     if (plan.kernel != ConvKernel::pixels) return start_walking<FilterColumns>(on);
-    if (plan.tile == TileSize{128, 128}) return start_tiles<PixelTile<128, 128, FilterColumns>>(on);
-    FP_CHECK((plan.tile == TileSize{128, 64}), "conv: no tile ", plan.tile.m, "x", plan.tile.n);
-    start_tiles<PixelTile<128, 64, FilterColumns>>(on);
+    FP_CHECK((plan.tile == TileSize{128, 128}), "conv: no tile ", plan.tile.m, "x", plan.tile.n);
+    start_tiles<PixelTile<128, 128, FilterColumns>>(on);
 }
 
 void wgmma_strided_data(const ConvShape& s, TileSize tile, const Conv::BackwardData& a, const bf16* w, Stream stream) {

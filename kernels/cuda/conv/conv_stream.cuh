@@ -4,7 +4,7 @@
 //
 // Threads   one producer thread, in a warpgroup of its own, and two or three consumer warpgroups of 64 or 128 pixels
 //           each
-// Tiles     256x64, 256x128, 128x256 or 192x256 pixels x outputs; with patches 256x64 or 256x128
+// Tiles     256x64, 256x128, 192x192 or 192x256 pixels x outputs; with patches 256x64 or 256x128
 // Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. The ring is all that the
 //           warpgroups share. In its first tile each warpgroup starts `skew` steps behind the one before it, so that
 //           they finish tiles one after the other and the tensor cores never run dry.

@@ -29,9 +29,9 @@ struct StreamTile {
     static constexpr int kMomentsBytes = kForward ? stream_moments_bytes({kRows, kOutputs}) : 0;
     // Steps whose products are issued together: those of a narrow tile end too soon to hide the other costs of a step.
     static constexpr int kTogether = kPatch && kOutputs == 64 ? 3 : 1;
-    // With three consumer warpgroups a thread has 128 accumulators. ptxas accepts so many in a thread but not in one
-    // instruction, so each product is issued as two of half the width.
-    static constexpr int kWide = kConsumers == 3 ? kOutputs / 2 : kOutputs;  // columns of one instruction
+    // With three consumer warpgroups and 256 outputs a thread has 128 accumulators. ptxas accepts so many in a thread but
+    // not in one instruction, so each product is issued as two of half the width.
+    static constexpr int kWide = kConsumers == 3 && kOutputs == 256 ? 128 : kOutputs;  // columns of one instruction
     static constexpr int kBeside = kOutputs / kWide;
     using Sums = float[kProducts][kBeside][kWide / 2];
     // Registers per thread of the producer and of the consumer warpgroups; at launch all have 168 or 128.

@@ -50,7 +50,7 @@ void start_walking(const PixelConvolution& c) {
     if (patches) return start_stream<StreamTile<2, 2, 128, Filters, true>>(c);
     if (tile.n == 64) return start_stream<StreamTile<2, 2, 64, Filters, false>>(c);
     if (tile.n == 128) return start_stream<StreamTile<2, 2, 128, Filters, false>>(c);
-    if (tile.m == 128) return start_stream<StreamTile<2, 1, 256, Filters, false>>(c);
+    if (tile.n == 192) return start_stream<StreamTile<3, 1, 192, Filters, false>>(c);
     start_stream<StreamTile<3, 1, 256, Filters, false>>(c);
 }
 

@@ -274,7 +274,8 @@ std::string_view Cost::limiter() const {
 Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, ConvExtras extras) {
     Cost c{.start = d.start};
     if (pass == Pass::filter) {
-        const double used = s.w.r < s.stride ? 1.0 / (s.stride * s.stride) : 1;
+        const bool skips = s.w.r < s.stride && choice.kernel != ConvKernel::halo_filter;
+        const double used = skips ? 1.0 / (s.stride * s.stride) : 1;
         c.memory = 2 * (double(s.x.stored()) * used + double(s.y().stored())) / d.hbm;
         switch (choice.kernel) {
             case ConvKernel::tensor:
@@ -309,6 +310,8 @@ Cost cost(const Device& d, const ConvShape& s, Pass pass, ConvChoice choice, Con
             break;
         case ConvKernel::halo:
         case ConvKernel::halo_wgmma:
+            // A patch has all pixels, also those that no tap of the layer reads.
+            if (pass == Pass::forward) c.memory += (2.0 * double(s.x.stored()) - g.read) / d.hbm;
             halo(c, d, g, halo_plan(s, pass, choice, {}), choice);
             break;
         default:
