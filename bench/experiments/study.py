@@ -156,9 +156,10 @@ class Protocol:
         return self.data.format(data=self.o.data, seed=seed)
 
     def settings(self, arm, pick=None):
-        """Of fine-tuning. pick: which of the grid; without it what was chosen."""
+        """Of fine-tuning. pick: which of the grid; without it what was chosen. Amounts are taken at their word, as when the protocol
+        was registered."""
         own = self.o.study["arms"][arm]
-        out = self.settings(own["like"]) if "like" in own else self.common | self.o.study["tune"] | getattr(self, "tune", {})
+        out = self.settings(own["like"]) if "like" in own else {"round-to": 1} | self.common | self.o.study["tune"] | getattr(self, "tune", {})
         out |= own.get("set", {})
         if "amount_of" in own:
             out["amount"] = self.settings(own["amount_of"])["amount"]
