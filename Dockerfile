@@ -1,4 +1,5 @@
-# The tools and the library (no GPU code: that needs nvcc; see README.md).
+# The tools and the library (no GPU code: that needs nvcc; see README.md). We have built it nowhere: no machine with Docker was
+# at hand.
 #
 #   docker build -t fairprune .
 #   docker run --rm -v "$PWD/runs:/data/runs" fairprune fp_train --data synth: --epochs 2 --out runs/dense

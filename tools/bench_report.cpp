@@ -36,22 +36,33 @@ std::string why_above_the_roof(const TimedRow& row) {
                                             : "faster than the roof's matrix product");
 }
 
-constexpr auto kRow = "{:<18}{:>10}{:>7}{:>7}{:>7}{:>8}{:>5}{:>6}{:>5}{:>7}\n";
+// The longest name of torchvision's, layer4.0.downsample.0, and a space.
+constexpr size_t kLayer = 22;
+constexpr auto kRow = "{}{:>9}{:>8}{:>6}{:>6}{:>7}{:>4}{:>6}{:>6}{:>6}\n";
+
+// With up to `digits` behind the point, as many as leave a column of `width` its space.
+std::string fitting(double v, int digits, size_t width) {
+    std::string out;
+    do out = fmt::format("{:.{}f}", v, digits);
+    while (out.size() >= width && digits-- > 0);
+    return out;
+}
 
 std::string channels_of(const LayerCost& c) { return fmt::format("{}>{}", c.in_channels, c.out_channels); }
 
 std::string layer_row(const TimedRow& row, int batch_size, double total) {
     const LayerCost& c = row.cost;
     const double seconds = row.seconds.value;
-    const auto cell = [&](bool known, double v, int digits, const char* unit = "") {
-        return known && seconds > 0 ? fmt::format("{:.{}f}{}", v, digits, unit) : "-";
+    const auto shown = [&](bool known, double v, int digits, size_t width, const char* unit = "") {
+        return known && seconds > 0 ? fitting(v, digits, width) + unit : "-";
     };
     const double noise = std::max(row.seconds.high - seconds, seconds - row.seconds.low) / seconds;
-    return fmt::format(kRow, c.layer.substr(0, 17), channels_of(c), fmt::format("{}x{}", c.height, c.width),
-                       cell(true, c.macs / batch_size * 1e-6, 1), cell(true, c.bytes * 1e-6, 1),
-                       cell(true, seconds * 1e3, 3), cell(true, 100 * noise, 0, "%"),
-                       cell(true, 100 * seconds / total, 1, "%"), cell(c.macs > 0, flops_of(c) / seconds * 1e-9, 0),
-                       cell(row.of_roof.value > 0, 100 * row.of_roof.value, 0, row.memory ? "%m" : "%a"));
+    return fmt::format(kRow, cell(c.layer, kLayer), channels_of(c), fmt::format("{}x{}", c.height, c.width),
+                       shown(true, c.macs / batch_size * 1e-6, 1, 6), shown(true, c.bytes * 1e-6, 1, 6),
+                       shown(true, seconds * 1e3, 3, 7), noise < 1 ? shown(true, 100 * noise, 0, 3, "%") : ">1x",
+                       shown(true, 100 * seconds / total, 1, 5, "%"),
+                       shown(c.macs > 0, flops_of(c) / seconds * 1e-9, 0, 6),
+                       shown(row.of_roof.value > 0, 100 * row.of_roof.value, 0, 4, row.memory ? "%m" : "%a"));
 }
 
 std::string table_text(const TimedTable& table, const BenchReport& b) {
@@ -59,23 +70,23 @@ std::string table_text(const TimedTable& table, const BenchReport& b) {
     for (const TimedRow& row : table.rows) total += row.seconds.value;
     std::string out =
         fmt::format("\n{} (batch {}, {})\n", table.name, b.layers_batch_size, b.train ? "training step" : "inference");
-    out += fmt::format(kRow, "layer", "channels", "map", "MMAC", "MB", "ms", "+-", "time", "GF/s", "roof");
+    out +=
+        fmt::format(kRow, cell("layer", kLayer), "channels", "map", "MMAC", "MB", "ms", "+-", "time", "GF/s", "roof");
     for (const TimedRow& row : table.rows) out += layer_row(row, b.layers_batch_size, total) + why_above_the_roof(row);
     return out;
 }
 
 // The layers of a model beside those of the first, which has the same rows.
 std::string before_and_after(const TimedTable& before, const TimedTable& after, const Kernels& k) {
-    constexpr auto kBoth = "{:<18}{:>10}{:>10}{:>7}{:>8}{:>8}{:>19}\n";
+    constexpr auto kBoth = "{}{:>9}{:>10}{:>6}{:>7}{:>7}{:>19}\n";
     std::string out = fmt::format("\nbefore: {}\nafter:  {}\n", before.name, after.name);
-    out += fmt::format(kBoth, "layer", "before", "after", "MAC", "ms", "ms", "time [95 %]");
+    out += fmt::format(kBoth, cell("layer", kLayer), "before", "after", "MAC", "ms", "ms", "time [95 %]");
     for (size_t r = 0; r < after.rows.size(); ++r) {
         const TimedRow &dense = before.rows[r], &row = after.rows[r];
         if (row.seconds.value <= 0) continue;
-        out += fmt::format(kBoth, row.cost.layer.substr(0, 17), channels_of(dense.cost), channels_of(row.cost),
+        out += fmt::format(kBoth, cell(row.cost.layer, kLayer), channels_of(dense.cost), channels_of(row.cost),
                            dense.cost.macs > 0 ? fmt::format("{:.2f}x", row.cost.macs / dense.cost.macs) : "-",
-                           fmt::format("{:.3f}", dense.seconds.value * 1e3),
-                           fmt::format("{:.3f}", row.seconds.value * 1e3),
+                           fitting(dense.seconds.value * 1e3, 3, 7), fitting(row.seconds.value * 1e3, 3, 7),
                            fmt::format("{:.2f}x [{:.2f}, {:.2f}]", row.against_first.value, row.against_first.low,
                                        row.against_first.high));
         out += why_not_faster(dense.cost, row, k);

@@ -41,6 +41,8 @@ void add_needs(Options& o, const EvalFlags& f) {
     o.needs({"data", "exclude-unknown", "exclude-qc", "allow-absolute", "allow-leak", "split-seed", "image-size",
              "batch-size", "device", "precision", "skip-bad"},
             "without a model, --checkpoint", judges_a_model);
+    o.needs({"full"}, "without --compare", [&f] { return !f.compared_with.empty(); });
+    o.needs({"full"}, "with --json", [&o] { return !o.json(); });
     o.needs({"margin"}, "without --compare", [&f] { return !f.compared_with.empty(); });
     o.needs({"specificity"}, "without --positive", [&f] { return !f.figures.positive.empty(); });
     o.needs({"store-threshold"}, "without --threshold", [&f] { return !f.threshold.empty(); });
@@ -60,6 +62,7 @@ void declare(Options& o, EvalFlags& f) {
     o.add("compare FILE", f.compared_with,
           "another model (.safetensors) or its predictions for the same images; differences are ours minus its. With "
           "several --predictions as many trainings of another method, paired in order");
+    o.add("full", f.full, "with --compare: print every figure and gap, and not only what they come to");
     o.add(
         "split NAME", f.split,
         "train, val, test, another name in the split column, or all (default: test, or all where there is one split)");
@@ -76,7 +79,7 @@ void declare(Options& o, EvalFlags& f) {
     o.heading("Data and device, with --checkpoint");
     add_data_options(o, f.data);
     add_compute_options(o, f.compute);
-    o.add("skip-bad", f.skip_bad, "leave out images that cannot be read, instead of stopping");
+    add_skip_bad(o, f.skip_bad);
     declare_statistics(o, f);
     add_needs(o, f);
 }

@@ -12,7 +12,7 @@ struct EvalFlags {
     std::vector<std::string> predictions_of, compared_with;
     std::string predictions, checkpoint, compare, split, predictions_out, report, threshold, group_offsets;
     int gallery = 0;
-    bool store_threshold = false, skip_bad = false;
+    bool store_threshold = false, skip_bad = false, full = false;
     ComputeOptions compute;
     DataOptions data{.batch_size = 128};
     EvaluateOptions figures;

@@ -83,10 +83,11 @@ EvaluateOptions figures_of(const EvalFlags& f, const Observer& observer) {
 
 // Several trainings of a method, alone or against as many of another one.
 int judge_trainings(const EvalFlags& f, const Options& options) {
-    FP_REQUIRE(f.checkpoint.empty() && f.predictions_out.empty() && f.threshold.empty() && f.group_offsets.empty(),
-               Exit::usage,
-               "of several trainings --predictions and --compare are judged, without --checkpoint, "
-               "--predictions-out, --threshold and --group-offsets");
+    FP_REQUIRE(
+        f.checkpoint.empty() && f.predictions_out.empty() && f.threshold.empty() && f.group_offsets.empty() && !f.full,
+        Exit::usage,
+        "of several trainings --predictions and --compare are judged, without --checkpoint, "
+        "--predictions-out, --threshold, --group-offsets and --full");
     std::vector<std::vector<std::string>> files{f.predictions_of};
     if (!f.compared_with.empty()) files.push_back(f.compared_with);
     FP_REQUIRE(files.back().size() == files.front().size(), Exit::usage, files.front().size(),
@@ -135,9 +136,12 @@ int judge(const EvalFlags& f, const Options& options, const EvalInput& ours, con
     if (!f.report.empty())
         write_file(f.report, page_text(evaluation, at, {f.predictions + f.checkpoint, f.compare}, ours.gallery,
                                        caller_of(options), ours.used));
-    std::cout << (options.json() ? json_text(evaluation, at, offsets ? &*offsets : nullptr)
-                                 : to_text(evaluation) + (at ? "\n" + to_text(*at) : "") +
-                                       (offsets ? "\n" + to_text(*offsets) : ""));
+    const auto words = [&](const auto& e) {
+        return other && !f.full ? brief_text(e, "--full prints all, --json and --report hold it") : to_text(e);
+    };
+    std::cout << (options.json()
+                      ? json_text(evaluation, at, offsets ? &*offsets : nullptr)
+                      : words(evaluation) + (at ? "\n" + words(*at) : "") + (offsets ? "\n" + to_text(*offsets) : ""));
     return 0;
 }
 

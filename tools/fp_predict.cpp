@@ -40,7 +40,7 @@ void declare(Options& o, PredictFlags& f) {
     o.add("out FILE", f.out, "write a CSV of image, prob_<class>..., pred, and the data's label and columns");
     o.leave_out_of_config("out");
     o.output_file("out");
-    o.add("skip-bad", f.skip_bad, "leave out images that cannot be read, instead of stopping");
+    add_skip_bad(o, f.skip_bad);
     o.add("batch-size N", f.data.batch_size,
           "images per call; with another number, probabilities differ by what float32 rounds",
           {.low = 1, .high = 65536});

@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "engine/data/loader.h"
 #include "engine/data/sources/sources.h"
 #include "engine/io/files.h"
 #include "engine/run/threads.h"
@@ -79,6 +80,11 @@ void require_images(const ImageData& data, std::initializer_list<Split> splits) 
                            ? "; behind the CSV, images=DIR names the folder and ext=.jpg adds an ending"
                            : "");
         }
+}
+
+void add_skip_bad(Options& o, bool& skip_bad) {
+    o.add("skip-bad", skip_bad, "leave out images that cannot be read, instead of stopping");
+    o.explain(kMaySkip, ": --skip-bad");
 }
 
 void say_skipped(const ImageData& data, const Options& options) {

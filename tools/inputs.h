@@ -27,6 +27,8 @@ struct DataOptions {
     int batch_size = 32;
 };
 void add_data_options(Options&, DataOptions&);
+// --skip-bad, which errors of unreadable images then name.
+void add_skip_bad(Options&, bool& skip_bad);
 
 // Selects the device, and says which one `auto` chose.
 const Kernels& use_device(const ComputeOptions&, const Options&);

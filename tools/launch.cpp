@@ -124,6 +124,8 @@ int Launch::fail(const std::exception_ptr& thrown) {
 // In one piece, so that lines of several ranks do not mix.
 void Launch::show(const std::string& who, const std::string& what) const {
     std::string line = what;
+    for (const auto& [ending, words] : explained_)
+        if (what.ends_with(ending)) line += words;
     std::replace(line.begin(), line.end(), '\n', ' ');
     line = text(who, who.empty() ? "" : ": ", tool_, ": ", printable(line, 1 << 16), "\n");
     std::ostream(err_) << line << std::flush;

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <streambuf>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/parallel/comm.h"
@@ -35,6 +37,9 @@ public:
     void failed_to_start(const std::exception_ptr&);
     const std::vector<RankNote>& notes() const { return notes_; }  // of all ranks; none where there is one
 
+    // What fail() adds to an error whose text ends so.
+    void explain(std::string_view ending, std::string_view words) { explained_.emplace_back(ending, words); }
+
     // For every rank that has done its work: the greatest exit code, where some were stopped by a signal.
     int end(int code);
     // Ends the others too, which cannot know of it: shows what went wrong, and returns the exit code.
@@ -54,6 +59,7 @@ private:
     bool ready_ = false;
     int cores_ = 1;  // of the host, that its ranks have
     std::vector<RankNote> notes_;
+    std::vector<std::pair<std::string, std::string>> explained_;
     Silence silence_;
     std::streambuf *out_, *err_;  // as they were
 };

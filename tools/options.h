@@ -90,6 +90,11 @@ public:
     // For a setting that changes no bit of a run's result, or that identity_of() covers: identity() leaves it out.
     void keeps_bits(std::string_view name) { at(name).keeps_bits = true; }
 
+    // Ends the message of an Error whose text ends so, as the library has it, with words of the command line.
+    void explain(std::string_view ending, std::string_view words) const {
+        if (launch_) launch_->explain(ending, words);
+    }
+
     // Reads everything. Mistakes are Errors: Exit::usage on the command line, in the environment and for an
     // unknown key of the file; Exit::data for the rest of the file. Returns false after printing --help, --help TOPIC,
     // --version, --help-man (the manual page) or --completion SHELL (a script for bash, fish or zsh).

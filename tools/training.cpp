@@ -94,7 +94,7 @@ void add_training_options(Options& o, TrainingSettings& t, const std::string& pr
     o.offer("select", selection_words());
     o.add("workers N", t.workers, "threads that decode images; 0 is one per core, fewer once all are decoded",
           {.low = 0, .high = 1024});
-    o.add("skip-bad", t.skip_bad, "leave out images that cannot be read, instead of stopping");
+    add_skip_bad(o, t.skip_bad);
     o.add("limit-batches N", t.limit_batches, "batches per epoch, for trials; 0 is all", {.low = 0});
     o.add("tensorboard", t.tensorboard, "write the metrics for TensorBoard too");
     for (const char* name : {"workers", "skip-bad", "tensorboard"}) o.keeps_bits(name);

@@ -10,6 +10,7 @@
 #include "engine/data/augment/resize.h"
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "engine/io/temporaries.h"
 #include "engine/parallel/agree.h"
 #include "kernels/error.h"
 

@@ -173,7 +173,7 @@ bool Loader::make_row(int64_t position, uint8_t* rgb) {
     } catch (const Error& error) {
         if (error.exit != Exit::data) throw;
         if (options_.skip_bad) return false;
-        fail_with(Exit::data, error.what(), "; --skip-bad leaves out what cannot be read");
+        fail_with(Exit::data, error.what(), kMaySkip);
     }
     if (options_.augment) augment(*options_.augment, key_of(key, use_augment), options_.image_size, rgb);
     return true;

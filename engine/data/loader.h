@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -40,6 +41,9 @@ private:
     mutable std::mutex mutex_;
     std::map<int64_t, std::string> reasons_;
 };
+
+// What the Error of an image that cannot be read ends in where it might have been skipped (LoaderOptions::skip_bad).
+inline constexpr std::string_view kMaySkip = "; images that cannot be read may be skipped";
 
 struct LoaderOptions {
     int batch_size = 32;

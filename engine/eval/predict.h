@@ -40,7 +40,7 @@ ImageData images_of(Dataset, const ImageOptions&);
 // `spec` as open_dataset takes it. Exit::usage for an empty specification.
 ImageData open_images(const std::string& spec, const OpenOptions&);
 
-// Images that could not be read and were left out (--skip-bad); nothing where all were read.
+// Images that could not be read and were left out (PredictOptions::skip_bad); nothing where all were read.
 struct Skipped {
     int64_t images = 0;
     std::string first = {};  // what is wrong with the first

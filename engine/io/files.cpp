@@ -3,19 +3,19 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <climits>
 #include <system_error>
 #include <utility>
+
+#include "engine/io/temporaries.h"
 
 namespace fp {
 namespace {
@@ -88,24 +88,7 @@ void forget_temporary(int place) {
     open_temporaries[size_t(place)].taken = false;
 }
 
-constexpr size_t kDigits = 16;
 constexpr std::string_view kHex = "0123456789abcdef";
-
-// Between a temporary's NAME and its digits.
-std::string mark_of_host() {
-    char host[HOST_NAME_MAX + 1] = "";
-    gethostname(host, sizeof host - 1);
-    std::string out = std::string(host).substr(0, 32);
-    for (char& c : out)
-        if (!isalnum(static_cast<unsigned char>(c)) && c != '_') c = '-';
-    return ".tmp." + out + ".";
-}
-
-// Whether its writer holds it locked. True too where that cannot be told: without locks, or without permission.
-bool is_being_written(const fs::path& temporary) {
-    const Descriptor file(open(temporary.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));  // NFS locks no file read-only
-    return file.number() < 0 || flock(file.number(), LOCK_EX | LOCK_NB) != 0;
-}
 
 // What a path names that this process has open, as /dev/stdout; -1: nothing. Opened anew, it would be written from its
 // start.
@@ -253,14 +236,6 @@ MappedFile::~MappedFile() {
     if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
-fs::path temporary_beside(const fs::path& path) {
-    std::array<uint8_t, kDigits / 2> random;
-    FP_CHECK(getrandom(random.data(), random.size(), 0) == ssize_t(random.size()), "no random bytes");
-    std::string out = path.native() + mark_of_host();
-    for (const uint8_t byte : random) out += {kHex[byte >> 4], kHex[byte & 15]};
-    return out;
-}
-
 AtomicFile::AtomicFile(fs::path path, Exit exit)
     : path_(std::move(path)),
       temporary_(temporary_of(path_, exit)),
@@ -311,25 +286,6 @@ void append_file(const fs::path& path, std::string_view text, Exit exit) {
 void remove_open_temporaries() {
     for (const OpenTemporary& place : open_temporaries)
         if (place.written) unlink(place.path);
-}
-
-int remove_stale_temporaries(const fs::path& folder, Exit exit, std::string_view of) {
-    std::error_code error;
-    fs::directory_iterator entries(folder, error);
-    if (error) fail_system(folder, "cannot be listed", error.value(), exit);
-    const std::string mark = mark_of_host();
-    int removed = 0;
-    for (const fs::directory_entry& entry : entries) {
-        const std::string name = entry.path().filename().native();
-        if (name.size() <= mark.size() + kDigits) continue;
-        const std::string_view of_what = std::string_view(name).substr(0, name.size() - mark.size() - kDigits);
-        const std::string_view ending = std::string_view(name).substr(of_what.size());
-        if (!ending.starts_with(mark) || ending.find_first_not_of(kHex, mark.size()) != ending.npos) continue;
-        if (!of_what.ends_with(of) || is_being_written(entry.path())) continue;
-        if (unlink(entry.path().c_str()) != 0) fail_system(entry.path(), "cannot be removed", errno, exit);
-        ++removed;
-    }
-    return removed;
 }
 
 }  // namespace fp

@@ -112,14 +112,4 @@ void require_creatable(const std::filesystem::path& path, Exit exit = Exit::data
 // Adds to the end of a file and flushes it to the disk.
 void append_file(const std::filesystem::path& path, std::string_view text, Exit exit = Exit::data);
 
-// PATH.tmp.HOST.NUMBER, for a file that becomes PATH: HOST is this host's name, NUMBER has 16 random hexadecimal digits, so
-// hosts that share the folder never take the same name. Of HOST, letters, digits, - and _ stand for themselves and others
-// as -; it is cut after 32.
-std::filesystem::path temporary_beside(const std::filesystem::path&);
-
-// Removes what interrupted writers of this host left in `folder`: every temporary of a NAME that ends in `of`, unless a
-// living AtomicFile holds it locked. Those of other hosts stay: their locks may not be seen here. Returns how many there
-// were.
-int remove_stale_temporaries(const std::filesystem::path& folder, Exit exit = Exit::data, std::string_view of = "");
-
 }  // namespace fp

@@ -58,6 +58,10 @@ std::string to_text(const Comparison&);
 std::string to_text(const Evaluation&);
 std::string to_text(const Verdict&);
 std::string to_text(const AtThreshold&);
+// Of a comparison: the verdict, the headline metrics, the gap that decides of each attribute and the largest other gaps, in
+// some 60 lines for four attributes, and at the end how much more there is. `whole` says where: "--full prints all".
+std::string brief_text(const Evaluation&, const std::string& whole);
+std::string brief_text(const AtThreshold&, const std::string& whole);
 // Sensitivity (TPR) and specificity (1 - FPR) of one class, of all samples and of each group.
 std::string sensitivity_text(const Report&, int of_class);
 

@@ -3,6 +3,7 @@
 #include "engine/fairness/primary_gap.h"
 #include "engine/fairness/verdict_words.h"
 #include "engine/report/evaluation.h"
+#include "engine/report/evaluation_rows.h"
 #include "engine/report/text_rows.h"
 
 namespace fp {
@@ -125,66 +126,6 @@ std::string sensitivity_row(const std::string& name, const ClassFigures& f) {
     return row(name, fmt::format("{:<25}{:<25}{:>9}", rate(f.tpr), rate(specificity), grouped(f.positives)));
 }
 
-std::string p_text(const Difference& d) { return std::isnan(d.p) ? "" : number(d.p); }
-
-std::string change_row(const Difference& d) {
-    if (std::isnan(d.value)) return row(d.key, fmt::format("n/a ({})", d.reason));
-    return row(d.key, fmt::format("{:<8}{:<8}{:<9}{:<20}{}", number(d.model), number(d.other),
-                                  fmt::format("{:+.4f}", d.value), range(d.low, d.high), p_text(d)));
-}
-
-std::string gap_change_row(const Difference& d) {
-    std::string out = change_row(d);
-    if (!std::isnan(d.rms_squared))
-        out += aside(fmt::format("change of rms^2 {:+.5f} {}", d.rms_squared,
-                                 std::isnan(d.rms_squared_low)
-                                     ? ""
-                                     : fmt::format("[{:+.5f}, {:+.5f}]", d.rms_squared_low, d.rms_squared_high)));
-    return out;
-}
-
-std::string changes_heading(const std::string& what) {
-    return row(what, fmt::format("{:<8}{:<8}{:<9}{:<20}{}", "model", "other", "change", "interval", "p"));
-}
-
-// Of the groups whose accuracy fell most, and of the largest.
-std::string group_changes(const AttributeComparison& a) {
-    std::vector<double> change, samples;
-    for (const GroupComparison& g : a.groups) {
-        const auto d = std::ranges::find(g.metrics, "accuracy", &Difference::key);
-        change.push_back(d == g.metrics.end() ? kNotEstimable : d->value);
-        samples.push_back(double(g.samples));
-    }
-    const std::vector<size_t> rows = shown_rows(a.groups.size(), change, samples);
-    std::string out;
-    for (const size_t i : rows) {
-        out += row(a.groups[i].name, "n=" + grouped(a.groups[i].samples));
-        for (const Difference& d : a.groups[i].metrics) out += change_row(d);
-    }
-    return out + more(a.groups.size(), rows.size(), "group");
-}
-
-// Each verdict once, with the metrics that have it.
-std::string verdicts(const std::vector<Difference>& differences) {
-    std::string out;
-    std::vector<std::string> of;
-    for (size_t i = 0; i < differences.size(); ++i) {
-        const std::string& verdict = differences[i].verdict;
-        if (!verdict.empty()) of.push_back(spelt(differences[i].key));
-        if (of.empty() || (i + 1 < differences.size() && differences[i + 1].verdict == verdict)) continue;
-        out += wrapped(fmt::format("{}: {}", fmt::join(of, ", "), verdict));
-        of.clear();
-    }
-    return out;
-}
-
-std::string primary_change(const PrimaryDifference& d) {
-    if (std::isnan(d.value)) return row(kPrimaryKey, fmt::format("n/a ({})", d.reason));
-    return row(kPrimaryKey, fmt::format("{:<8}{:<8}", number(root(d.model)), number(root(d.other)))) +
-           aside(fmt::format("change of rms^2 {:+.5f} [{:+.5f}, {:+.5f}]", d.value, d.low, d.high)) +
-           wrapped(d.verdict);
-}
-
 }  // namespace
 
 std::string sensitivity_text(const Report& report, int of_class) {
@@ -195,33 +136,38 @@ std::string sensitivity_text(const Report& report, int of_class) {
     return out;
 }
 
-std::string to_text(const Report& report) {
+std::string samples_text(const Report& report) {
     const int64_t classes = int64_t(report.classes.size());
-    std::string out =
-        aside(fmt::format("{}, {} ({}), {}; {}, seed {}", counted(report.samples, "sample"),
-                          counted(report.units, "unit"), report.unit, counted(classes, "class", "classes"),
-                          counted(report.options.resamples, "resample"), report.options.seed),
-              0);
-    out += "\n" + metric_table(report);
-    for (const AttributeReport& a : report.attributes)
-        out += "\n" + row(a.name, "") + left_out(a) + group_table(a) + "\n" + gap_table(a);
-    return out;
+    return aside(fmt::format("{}, {} ({}), {}; {}, seed {}", counted(report.samples, "sample"),
+                             counted(report.units, "unit"), report.unit, counted(classes, "class", "classes"),
+                             counted(report.options.resamples, "resample"), report.options.seed),
+                 0);
 }
 
-std::string to_text(const Comparison& comparison) {
-    std::string out = changes_heading("model - other");
-    for (const Difference& d : comparison.metrics) out += change_row(d);
-    out += verdicts(comparison.metrics);
-    for (const auto& a : comparison.attributes) {
-        out += "\n" + changes_heading(a.name);
-        out += group_changes(a);
-        if (!a.no_gaps.empty()) out += aside("no gaps: " + a.no_gaps, 0);
-        if (a.no_gaps.empty()) out += primary_change(a.primary);
-        for (const Difference& d : a.gaps) out += gap_change_row(d);
-        for (const Measure& m : a.fate) out += row(m, "");
-        if (!a.fate.empty()) out += wrapped(kFateWarning);
-        if (!a.fate_note.empty()) out += wrapped(a.fate_note);
-    }
+std::string judged_text(const Evaluation& e) {
+    const std::string judged =
+        e.judged
+            ? wrapped(fmt::format("judged: {} of {} ({}{})", grouped(e.judged->images), counted(e.judged->of, "image"),
+                                  e.judged->split == "all" ? "" : "split ", e.judged->split),
+                      0)
+            : "";
+    return judged + (e.test_reads ? wrapped(sentence(*e.test_reads), 0) : "");
+}
+
+std::string threshold_text(const Threshold& t) {
+    std::string out =
+        fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
+    if (t.chosen_on)
+        out += fmt::format(", chosen on {}: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
+                           counted(t.chosen_on->images, "validation image"), t.chosen_on->sensitivity,
+                           t.chosen_on->specificity, t.chosen_on->f1);
+    return aside(out + ")", 0);
+}
+
+std::string to_text(const Report& report) {
+    std::string out = samples_text(report) + "\n" + metric_table(report);
+    for (const AttributeReport& a : report.attributes)
+        out += "\n" + row(a.name, "") + left_out(a) + group_table(a) + "\n" + gap_table(a);
     return out;
 }
 
@@ -241,27 +187,13 @@ std::string to_text(const Verdict& v) {
 }
 
 std::string to_text(const Evaluation& e) {
-    const std::string judged =
-        e.judged
-            ? wrapped(fmt::format("judged: {} of {} ({}{})", grouped(e.judged->images), counted(e.judged->of, "image"),
-                                  e.judged->split == "all" ? "" : "split ", e.judged->split),
-                      0)
-            : "";
-    const std::string reads = e.test_reads ? wrapped(sentence(*e.test_reads), 0) : "";
-    return to_text(e.verdict) + "\n" + judged + reads + to_text(e.report) +
+    return to_text(e.verdict) + "\n" + judged_text(e) + to_text(e.report) +
            (e.comparison ? "\n" + to_text(*e.comparison) : "");
 }
 
 std::string to_text(const AtThreshold& at) {
-    const Threshold& t = at.threshold;
-    std::string out =
-        fmt::format("{} predicted where its probability is at least {:.6g} ({}", t.positive, t.value, t.rule);
-    if (t.chosen_on)
-        out += fmt::format(", chosen on {}: sensitivity {:.4f}, specificity {:.4f}, F1 {:.4f}",
-                           counted(t.chosen_on->images, "validation image"), t.chosen_on->sensitivity,
-                           t.chosen_on->specificity, t.chosen_on->f1);
     const Report& report = at.evaluation.report;
-    return aside(out + ")", 0) + "\n" + sensitivity_text(report, int(report.classes.size()) - 1) + "\n" +
+    return threshold_text(at.threshold) + "\n" + sensitivity_text(report, int(report.classes.size()) - 1) + "\n" +
            to_text(at.evaluation);
 }
 

@@ -10,6 +10,7 @@
 
 #include "engine/io/files.h"
 #include "engine/io/hash.h"
+#include "engine/io/temporaries.h"
 #include "engine/io/weights_file.h"
 
 namespace fp {

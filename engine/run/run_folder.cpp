@@ -22,6 +22,7 @@
 #include "engine/io/fields.h"
 #include "engine/io/files.h"
 #include "engine/io/json.h"
+#include "engine/io/temporaries.h"
 #include "engine/io/tensorboard.h"
 #include "engine/parallel/agree.h"
 #include "engine/run/checkpoint_folder.h"

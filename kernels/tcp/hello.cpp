@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t kHello = 0x6F6C'6C65'6872'7066;   // "fprhello"
 constexpr uint64_t kAnswer = 0x7265'7773'6E61'7066;  // "fpanswer"
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 
 void put_host(char*& to, const std::string& host) {
     std::memcpy(to, host.data(), std::min(host.size(), kHostBytes));

@@ -57,6 +57,7 @@ std::array<char, kFarewellBytes> encode(const Farewell& farewell) {
     put(to, kFarewell, 8);
     put(to, farewell.rank, 4);
     put(to, uint64_t(farewell.end), 4);
+    put(to, farewell.calls, 8);
     return bytes;
 }
 
@@ -67,6 +68,7 @@ bool decode(std::span<const char, kFarewellBytes> bytes, Farewell& farewell) {
     const uint64_t end = take(from, 4);
     if (end > uint64_t(End::gone)) return false;
     farewell.end = End(end);
+    farewell.calls = take(from, 8);
     return true;
 }
 

@@ -31,9 +31,10 @@ enum class End : uint32_t {
 struct Farewell {
     uint32_t rank = 0;  // that was the first to end
     End end = End::left;
+    uint64_t calls = 0;  // that the rank which says this has completed
     bool operator==(const Farewell&) const = default;
 };
-constexpr size_t kFarewellBytes = 16;
+constexpr size_t kFarewellBytes = 24;
 std::array<char, kFarewellBytes> encode(const Farewell&);
 bool decode(std::span<const char, kFarewellBytes>, Farewell& to);  // false: no farewell
 

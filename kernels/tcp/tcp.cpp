@@ -22,7 +22,8 @@ namespace {
 struct Mesh {
     TcpSettings settings;
     std::vector<Peer> peers;
-    uint64_t calls = 0;
+    uint64_t calls = 0;                  // begun
+    std::atomic<uint64_t> completed{0};  // the last of these that was
     std::atomic<bool> aborted{false};
     std::mutex mutex;          // of what follows
     std::string lost = {};     // the rank whose end has ended this one's calls
@@ -39,7 +40,8 @@ struct Mesh {
         if (of.is == Heard::Is::nothing) of = hear(peers[size_t(r)].control, settings.ranks);
         return of;
     }
-    void bid_farewell(const Farewell& farewell) const {
+    void bid_farewell(int first, End how) const {
+        const Farewell farewell{.rank = uint32_t(first), .end = how, .calls = completed};
         for (const Peer& peer : peers) say(peer.control, farewell);
     }
 };
@@ -50,8 +52,20 @@ void shut_down(const Mesh& mesh) {
             if (s->is_open()) ::shutdown(s->fd(), SHUT_RDWR);
 }
 
-std::string words_of(const Mesh& mesh, const Farewell& farewell) {
-    return text(mesh.who(int(farewell.rank)), farewell.end == End::failed ? " has failed" : " has gone");
+// Who was the first to end, as rank `by` has said, and how. Where it says this of the rank that reads it, the two have
+// lost each other, and `by` is the one that is missed here.
+struct First {
+    int rank = -1;  // -1: none but this rank itself
+    End how = End::failed;
+    std::string why = {};
+};
+First first_of(const Mesh& mesh, int by, const Farewell& farewell) {
+    const int rank = int(farewell.rank);
+    if (rank == mesh.settings.rank)
+        return {.rank = by, .how = End::gone, .why = mesh.who(by) + " has lost its connection to this rank"};
+    return {.rank = rank,
+            .how = farewell.end,
+            .why = mesh.who(rank) + (farewell.end == End::failed ? " has failed" : " has gone")};
 }
 
 // What goes to a peer and comes from it in one call: a message and `bytes` each. Null: nothing.
@@ -75,14 +89,14 @@ public:
     // Moves all that there is to move, whichever peer is ready first, and listens to all peers meanwhile: where one of
     // them has ended, this call or the next cannot be completed.
     void run() {
-        if (mesh_.aborted) end("");
+        if (mesh_.aborted) end({});
         const size_t ranks = transfers_.size();
         std::vector<pollfd> fds(2 * ranks);  // of each rank: its connection for calls, and for control
         Deadline limit = seconds_from_now(mesh_.settings.seconds);
         while (prepare(fds)) {
             const int ready = ::poll(fds.data(), nfds_t(fds.size()), milliseconds_until(limit));
-            if (ready < 0 && errno != EINTR) end(text("poll: ", std::strerror(errno)));
-            if (ready == 0) end(not_in_time());
+            if (ready < 0 && errno != EINTR) end({.why = text("poll: ", std::strerror(errno))});
+            if (ready == 0) end({.why = not_in_time()});
             if (ready < 0) continue;
             bool moved = false;
             for (size_t r = 0; r < ranks; ++r)
@@ -91,6 +105,7 @@ public:
             for (size_t r = 0; r < ranks && awaits_any(); ++r)
                 if (fds[2 * r + 1].revents != 0) heed(int(r));
         }
+        mesh_.completed = message_.number;
     }
 
 private:
@@ -146,27 +161,32 @@ private:
     // Ranks that have lost step with each other must not take one another's numbers.
     void check(int r) {
         Message theirs;
-        if (!decode(transfers_[size_t(r)].in, theirs)) end(text(mesh_.who(r), " sends what is no message"));
+        if (!decode(transfers_[size_t(r)].in, theirs)) end({.why = mesh_.who(r) + " sends what is no message"});
         if (theirs != message_)
-            end(text(mesh_.who(r), " is at call ", theirs.number, ", ", name_of(theirs.kind), " of ", theirs.bytes,
-                     " bytes, and this rank sends ", message_.bytes));
+            end({.why = text(mesh_.who(r), " is at call ", theirs.number, ", ", name_of(theirs.kind), " of ",
+                             theirs.bytes, " bytes, and this rank sends ", message_.bytes)});
     }
 
-    // Ends the call where the control connection of rank r says that there is no more to come of it.
-    void heed(int r) {
+    // Ends the call where the control connection of rank r says that it cannot be completed. What r has sent before may
+    // still be on its way: its connection for calls ends where nothing more comes (`over`).
+    void heed(int r, bool over = false) {
         const Heard heard = mesh_.hear_of(r);
-        if (heard.is == Heard::Is::farewell && heard.farewell.end != End::left)
-            end(words_of(mesh_, heard.farewell), int(heard.farewell.rank));
-        if (heard.is == Heard::Is::lost) end(text(mesh_.who(r), " is lost: ", heard.why), r);
-        // What it has sent before may still be on its way: then the other connection ends where nothing more comes.
-        if (heard.is == Heard::Is::closed && !awaits(r)) end(text(mesh_.who(r), " has closed its connection"), r);
+        const Farewell& farewell = heard.farewell;
+        const bool completes = farewell.end == End::left || (farewell.calls >= message_.number && !over);
+        if (heard.is == Heard::Is::farewell && !completes) end(first_of(mesh_, r, farewell));
+        if (heard.is == Heard::Is::lost) end(gone_first(r, "is lost: " + heard.why));
+        if (heard.is == Heard::Is::closed && !awaits(r)) end(gone_first(r, "has closed its connection"));
+    }
+
+    First gone_first(int r, const std::string& why) const {
+        return {.rank = r, .how = End::gone, .why = mesh_.who(r) + " " + why};
     }
 
     // Rank r's connection for calls has ended. Its farewell says which rank was the first, and may come a little later.
     [[noreturn]] void gone(int r, const std::string& why) {
         pollfd control{.fd = mesh_.peers[size_t(r)].control.fd(), .events = POLLIN, .revents = 0};
-        if (!mesh_.aborted && ::poll(&control, 1, 1000) > 0) heed(r);
-        end(text(mesh_.who(r), " ", why), r);
+        if (!mesh_.aborted && ::poll(&control, 1, 1000) > 0) heed(r, true);
+        end(gone_first(r, why));
     }
 
     std::string not_in_time() const {
@@ -176,19 +196,17 @@ private:
         return text("nothing has come or gone for ", mesh_.settings.seconds, " s (FAIRPRUNE_TIMEOUT); awaited: ", all);
     }
 
-    // A rank whose call has failed is of no use to the others: they are told, and the connections closed. `first`: the
-    // rank by which it has failed; -1: none.
-    [[noreturn]] void end(const std::string& why, int first = -1) {
+    // A rank whose call has failed is of no use to the others: they are told who was first, and the connections closed.
+    [[noreturn]] void end(const First& first) {
         const bool aborted = mesh_.aborted.exchange(true);
         if (!aborted) {
             const std::lock_guard lock(mesh_.mutex);
-            if (first >= 0) mesh_.lost = why;
-            mesh_.bid_farewell({.rank = uint32_t(first >= 0 ? first : mesh_.settings.rank),
-                                .end = first < 0 ? End::failed : End::gone});
+            if (first.rank >= 0) mesh_.lost = first.why;
+            mesh_.bid_farewell(first.rank >= 0 ? first.rank : mesh_.settings.rank, first.how);
         }
         shut_down(mesh_);
         fail_with(Exit::device, name_of(message_.kind), ", call ", message_.number, ": ",
-                  aborted ? "ended by this process" : why);
+                  aborted ? "ended by this process" : first.why);
     }
 
     Mesh& mesh_;
@@ -240,7 +258,7 @@ void broadcast(void* state, void* data, size_t bytes, int from, Stream) {
 // From any thread: a call in progress wakes up and fails.
 void abort(void* state) {
     Mesh& mesh = of(state);
-    if (!mesh.aborted.exchange(true)) mesh.bid_farewell({.rank = uint32_t(mesh.settings.rank), .end = End::failed});
+    if (!mesh.aborted.exchange(true)) mesh.bid_farewell(mesh.settings.rank, End::failed);
     shut_down(mesh);
 }
 
@@ -253,7 +271,8 @@ std::string lost(void* state) {
     for (int r = 0; r < mesh.settings.ranks; ++r) {
         if (r == mesh.settings.rank) continue;
         const Heard heard = mesh.hear_of(r);
-        if (heard.is == Heard::Is::farewell && heard.farewell.end != End::left) return words_of(mesh, heard.farewell);
+        if (heard.is == Heard::Is::farewell && heard.farewell.end != End::left)
+            return first_of(mesh, r, heard.farewell).why;
         if (heard.is == Heard::Is::lost) return text(mesh.who(r), " is lost: ", heard.why);
         if (heard.is == Heard::Is::closed) return text(mesh.who(r), " has closed its connection");
     }
@@ -262,7 +281,7 @@ std::string lost(void* state) {
 
 void close(void* state) {
     const std::unique_ptr<Mesh> mesh(&of(state));
-    mesh->bid_farewell({.rank = uint32_t(mesh->settings.rank), .end = End::left});
+    mesh->bid_farewell(mesh->settings.rank, End::left);
 }
 
 }  // namespace

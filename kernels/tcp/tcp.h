@@ -7,13 +7,15 @@
 //
 // Each pair of ranks has two connections. One is for calls. The other, for control, stays silent: its keep-alive probes
 // are answered by the other host's system, whatever the program there does, and a rank that ends says farewell on it,
-// even in the middle of a call. A rank in a call listens to all others.
+// even in the middle of a call. A rank in a call listens to all others. The two connections have no common order, so a
+// farewell says how many calls that rank has completed: of these all bytes were sent before it, and they may come later.
+// Such a call goes on, and the next one ends.
 //
 // On the wire (hello.h, message.h), all numbers little-endian:
 //   hello     88 bytes   magic, version, rank, ranks, port that it listens at, which connection, hash of the run, host's name
 //   answer    16 bytes   magic, 0 or why it is refused; for calls rank 0 adds 80 bytes per rank: address, port, host's name
 //   message   24 bytes   magic, kind of call, number of the call, bytes that follow; then these
-//   farewell  16 bytes   magic, the rank that was the first to end, and how
+//   farewell  24 bytes   magic, the rank that was the first to end, and how; calls that the rank which says it has completed
 // Nothing is allocated by a size from the wire: a message of another size than this rank expects is an error.
 //
 // A call ends with an error that names the rank:

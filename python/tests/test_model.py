@@ -118,6 +118,7 @@ class Predictions(unittest.TestCase):
         with self.assertRaisesRegex(fairprune.Error, "bad.jpg") as caught:
             model.predict_files([good, bad])
         self.assertEqual(caught.exception.exit_code, 3)
+        self.assertNotIn("--", str(caught.exception))  # no word of a command line
         p = model.predict_files([bad, good, bad, good], skip_bad=True)
         self.assertTrue(np.isnan(p[[0, 2]]).all())
         np.testing.assert_array_equal(p[1], p[3])

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/data/images.h"
+#include "engine/io/temporaries.h"
 #include "kernels/random.h"
 #include "tests/expect_error.h"
 #include "tests/parallel/thread_ranks.h"

@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 #include <optional>
 #include <set>
 
 #include "engine/io/hash.h"
+#include "engine/io/temporaries.h"
 #include "tests/broken_disk.h"
 #include "tests/expect_error.h"
 #include "tests/temporary_folder.h"
@@ -216,6 +219,36 @@ TEST(Files, stale_temporaries_of_this_host_are_removed_and_nothing_else) {
     EXPECT_EQ(remove_stale_temporaries(folder.path()), 2);
     EXPECT_EQ(count_files(folder.path()), 6);
     for (const std::string& path : others) EXPECT_TRUE(fs::exists(path)) << path;
+}
+
+// A host that has gone cannot remove its own, and one that is there writes to them.
+TEST(Files, temporaries_of_other_hosts_are_removed_after_a_day) {
+    const TemporaryFolder folder;
+    const fs::path old = temporary_elsewhere(folder / "a"), young = temporary_elsewhere(folder / "b"),
+                   of_none = folder / "c.tmp.a+host.0123456789abcdef", late = temporary_elsewhere(folder / "d");
+    const auto now = fs::file_time_type::clock::now();
+    for (const auto& [path, hours] : {std::pair(old, 25), {young, 23}, {of_none, 1000}, {late, -25}}) {
+        std::ofstream(path) << "part";
+        fs::last_write_time(path, now - std::chrono::hours(hours));
+    }
+    EXPECT_EQ(remove_stale_temporaries(folder.path(), Exit::data, "b"), 0);
+    EXPECT_EQ(remove_stale_temporaries(folder.path()), 1);
+    EXPECT_EQ(count_files(folder.path()), 3);
+    EXPECT_FALSE(fs::exists(old));
+}
+
+// By a container of the same machine, whose locks are seen.
+TEST(Files, an_old_temporary_that_is_held_stays) {
+    const TemporaryFolder folder;
+    const fs::path old = temporary_elsewhere(folder / "a");
+    std::ofstream(old) << "part";
+    fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(1000));
+    {
+        const Descriptor held(open(old.c_str(), O_RDWR | O_CLOEXEC));
+        ASSERT_EQ(flock(held.number(), LOCK_EX | LOCK_NB), 0);
+        EXPECT_EQ(remove_stale_temporaries(folder.path()), 0);
+    }
+    EXPECT_EQ(remove_stale_temporaries(folder.path()), 1);
 }
 
 TEST(Files, only_temporaries_of_a_name_that_nobody_writes_are_removed) {

@@ -54,7 +54,7 @@ TEST(TcpControl, AnEndWithoutWordsIsAnEnd) {
 }
 
 TEST(TcpControl, NoFarewellIsTakenFromStrangers) {
-    for (const std::string& bytes : {std::string(16, 'x'), [] {
+    for (const std::string& bytes : {std::string(kFarewellBytes, 'x'), [] {
                                          const auto good = encode(Farewell{.rank = 4});  // of 0 .. 3
                                          return std::string(good.data(), good.size());
                                      }()}) {
@@ -103,7 +103,7 @@ TEST(TcpBytes, AreReadAsTheyWereWritten) {
     Message message_read;
     EXPECT_TRUE(decode(encode(message), message_read));
     EXPECT_EQ(message_read, message);
-    const Farewell farewell{.rank = 70'000, .end = End::failed};
+    const Farewell farewell{.rank = 70'000, .end = End::failed, .calls = 1ull << 40};
     Farewell farewell_read;
     EXPECT_TRUE(decode(encode(farewell), farewell_read));
     EXPECT_EQ(farewell_read, farewell);

@@ -1,12 +1,14 @@
 // Scores, statistics and rounds of several ranks: those of one, bit for bit.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <bit>
 
 #include "engine/eval/channel_shards.h"
 #include "engine/prune/loop.h"
 #include "engine/prune/score.h"
 #include "engine/train/recalibrate.h"
+#include "tests/kernels_with.h"
 #include "tests/network_values.h"
 #include "tests/parallel/thread_ranks.h"
 #include "tests/synth_images.h"
@@ -123,8 +125,9 @@ TEST(RanksScores, CriteriaOfMapsAndGradients) {
 TEST(RanksScores, WithoutTheImagesThatCannotBeRead) {
     const std::vector<int64_t> train = members(images_with().set, Split::train);
     const std::vector<int64_t> bad{train[0], train[20], train[21]};  // of the first rank and of a later one
-    for (const char* name : {"snnl", "taylor", "fairprune"}) {
-        ScoreOptions options{.criterion = name, .attributes = {{"group", 1}}, .layers = "all"};
+    for (const char* name : {"snnl", "taylor", "fairprune", "masks"}) {
+        ScoreOptions options{
+            .criterion = name, .attributes = {{"group", 1}}, .layers = "layer*", .masks = {.epochs = 2}};
         options.predict.skip_bad = true;
         expect_the_bits_of_one(name, options, bad);
     }
@@ -197,6 +200,31 @@ TEST(RanksRecalibrate, EveryRankHasTheStatisticsOfOne) {
     };
     const std::string one = hash(nullptr);
     run_ranks(3, [&](const Comm& comm) { EXPECT_EQ(hash(&comm), one); });
+}
+
+// What ranks keep of a batch is copied to the host; one process alone takes each batch in where it is.
+TEST(RanksRecalibrate, OneProcessKeepsNoBatch) {
+    static std::atomic<int> copies;
+    Memory memory = kernels(Backend::cpu).memory;
+    memory.copy_out = [](void* to, const void* from, size_t bytes, Stream s) {
+        ++copies;
+        kernels(Backend::cpu).memory.copy_out(to, from, bytes, s);
+    };
+    const Kernels& own = kernels(Backend::cpu);
+    const Kernels counting =
+        kernels_with(own, {.memory = memory, .streams = own.streams, .graph = own.graph, .conv = own.conv});
+    const auto copies_of = [&](const Comm* ranks) {
+        const auto net = random_network(kNet, counting, 5);
+        const ImageData data = images_with();
+        const int before = copies;
+        recalibrate_norms(*net, {.image_size = kSize}, data, members(data.set, Split::train),
+                          {.batch_size = 8, .workers = 1, .ranks = ranks});
+        return copies - before;
+    };
+    EXPECT_EQ(copies_of(nullptr), 0);
+    const int before = copies;
+    run_ranks(2, [&](const Comm& comm) { copies_of(&comm); });
+    EXPECT_EQ(copies - before, 4);
 }
 
 // Rounds without fine-tuning, in one folder.

@@ -11,6 +11,7 @@
 
 #include "engine/io/csv.h"
 #include "engine/io/files.h"
+#include "engine/io/temporaries.h"
 #include "engine/run/checkpoint_folder.h"
 #include "kernels/kernels.h"
 #include "tests/expect_error.h"

@@ -51,6 +51,17 @@ TEST(RunTool, every_way_to_end_has_its_exit_code_and_one_line) {
     EXPECT_THAT(usage.err, ::testing::StartsWith("fp_train: --epohcs: "));
 }
 
+TEST(RunTool, words_of_the_command_line_end_an_error_of_the_library) {
+    const auto fails = [](const char* text) {
+        return run({}, [text](const Options& o) -> int {
+            o.explain("; may be skipped", ": --skip-bad");
+            throw Error(text, Exit::data);
+        });
+    };
+    EXPECT_EQ(fails("a.png: torn; may be skipped").err, "fp_train: a.png: torn; may be skipped: --skip-bad\n");
+    EXPECT_EQ(fails("a.png: torn; may be skipped, or not").err, "fp_train: a.png: torn; may be skipped, or not\n");
+}
+
 TEST(RunTool, help_and_version_go_to_stdout_and_run_nothing) {
     const auto never = [](const Options&) -> int { throw Error("ran"); };
     for (const char* flag : {"--help", "-h"}) {

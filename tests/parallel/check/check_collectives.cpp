@@ -5,6 +5,7 @@
 //   check_collectives              says how many ranks agree; 1 or an Error's code where they do not
 //   check_collectives die R        rank R is killed (SIGKILL) while the others wait for it
 //   check_collectives fail R       rank R fails, and ends the others
+//   check_collectives each M       every rank fails by itself after an exchange of M million bytes, as soon as it has its own
 //   check_collectives late R S M   rank R comes S seconds late to an exchange of M million bytes with each other rank
 //   check_collectives loop M       ranks exchange M million bytes, for ever
 #include <chrono>
@@ -36,6 +37,8 @@ void run(const std::vector<std::string_view>& words) {
     if (chosen && what == "die") std::raise(SIGKILL);
     if (chosen && what == "fail") fp::fail_with(fp::Exit::data, "this rank fails");
     if (chosen && what == "late") std::this_thread::sleep_for(std::chrono::seconds(number(2)));
+    if (what == "each") exchange(comm, size_t(number(1)) * 1'000'000);
+    if (what == "each") fp::fail_with(fp::Exit::data, "every rank fails");
     if (what == "late") exchange(comm, size_t(number(3)) * 1'000'000);
     while (what == "loop") exchange(comm, size_t(number(1)) * 1'000'000);
     comm.wait_for_all();
