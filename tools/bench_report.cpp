@@ -1,5 +1,6 @@
 #include "tools/bench_report.h"
 
+#include "engine/prune/check_cut.h"
 #include "engine/report/text_rows.h"
 #include "engine/run/device.h"
 
@@ -15,12 +16,11 @@ std::string why_not_faster(const LayerCost& dense, const TimedRow& row, const Ke
     if (c.macs <= 0) return "";
     const double wanted = c.macs / dense.macs, least = row.against_first.low * 0.87;  // a seventh slower is no news
     if (wanted > 0.99 || least < wanted) return "";
-    const int block = k.block(c.out_channels);
-    const auto filled = [block](const LayerCost& l) {
-        return double(round_up(l.in_channels, block)) * double(round_up(l.out_channels, block));
+    const auto computed = [&k](const LayerCost& l) {
+        return double(filled(k, l.in_channels)) * double(filled(k, l.out_channels));
     };
-    const std::string why = least < filled(c) / filled(dense)
-                                ? fmt::format("blocks of {0}, --round-to {0} fills them", block)
+    const std::string why = least < computed(c) / computed(dense)
+                                ? fmt::format("blocks of {0}, --round-to {0} fills them", filling_multiple(k))
                             : row.memory ? "memory bounds it"
                                          : "fixed costs dominate at this size";
     return fmt::format("  {:.2f}x the work, {:.2f}x the time: {}\n", wanted, row.against_first.value, why);
@@ -59,7 +59,7 @@ std::string layer_row(const TimedRow& row, int batch_size, double total) {
     const double noise = std::max(row.seconds.high - seconds, seconds - row.seconds.low) / seconds;
     return fmt::format(kRow, cell(c.layer, kLayer), channels_of(c), fmt::format("{}x{}", c.height, c.width),
                        shown(true, c.macs / batch_size * 1e-6, 1, 6), shown(true, c.bytes * 1e-6, 1, 6),
-                       shown(true, seconds * 1e3, 3, 7), noise < 1 ? shown(true, 100 * noise, 0, 3, "%") : ">1x",
+                       shown(true, seconds * 1e3, 3, 7), noise >= 1 ? ">1x" : shown(true, 100 * noise, 0, 3, "%"),
                        shown(true, 100 * seconds / total, 1, 5, "%"),
                        shown(c.macs > 0, flops_of(c) / seconds * 1e-9, 0, 6),
                        shown(row.of_roof.value > 0, 100 * row.of_roof.value, 0, 4, row.memory ? "%m" : "%a"));

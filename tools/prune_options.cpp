@@ -57,8 +57,8 @@ void add_removal_options(Options& o, SweepSettings& search) {
                    "cut, or, to compare, zero the filters as the paper's code does");
     o.add("min-channels N", p.choose.min_channels, "channels that every set keeps", {.low = 1, .high = 65536});
     o.add("round-to N", p.choose.round_to,
-          "kept channels are a multiple of this; default: of shares and costs, what fills the device's blocks, where "
-          "only channels that the scores do not tell apart change sides",
+          "a set keeps a multiple of this; default: shares and costs are rounded to full blocks of the device among "
+          "channels that the scores do not tell apart, in --sweep and --controls 1",
           {.low = 1, .high = 1024});
     o.add("recalibrate N", p.recalibrate,
           "recompute batch norm's statistics after a cut, from N batches of training images; 0 is none",

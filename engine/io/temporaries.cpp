@@ -105,8 +105,10 @@ int remove_stale_temporaries(const fs::path& folder, Exit exit, std::string_view
     int removed = 0;
     for (const fs::path& path : own) {
         if (is_being_written(path)) continue;
-        if (unlink(path.c_str()) != 0) fail_system(path, "cannot be removed", errno, exit);
-        ++removed;
+        if (unlink(path.c_str()) == 0)
+            ++removed;
+        else if (errno != ENOENT)  // another process has removed it
+            fail_system(path, "cannot be removed", errno, exit);
     }
     const std::optional<int64_t> now = others.empty() ? std::nullopt : time_in(folder);
     for (const fs::path& path : others)

@@ -13,11 +13,6 @@
 namespace fp {
 namespace {
 
-// The channels that a device computes where there are so many.
-int filled(const Kernels& k, int channels) {
-    return channels == 0 ? 0 : Map{.c = channels, .block = k.block(channels)}.stored_c();
-}
-
 // log p: the logits up to a constant of each image.
 std::vector<double> log_probabilities(const Network& net,
                                       const Baseline& dense,
@@ -35,6 +30,22 @@ std::vector<double> log_probabilities(const Network& net,
 }
 
 }  // namespace
+
+int filled(const Kernels& k, int channels) {
+    return channels == 0 ? 0 : Map{.c = channels, .block = k.block(channels)}.stored_c();
+}
+
+int filling_multiple(const Kernels& k) {
+    constexpr int kWidest = 4096;
+    int n = filled(k, 1);
+    const auto fills = [&] {
+        for (int c = n; c <= kWidest; c += n)
+            if (filled(k, c) != c) return false;
+        return true;
+    };
+    while (!fills()) n *= 2;
+    return n;
+}
 
 Cost cost_of(const Baseline& dense, const Comm* together) {
     return [&dense, together](Amount::Kind kind, const ModelSpec& spec) {
@@ -101,7 +112,7 @@ std::string slow_sets_text(const Kernels& k, const std::vector<ChannelSet>& sets
     }
     if (as_slow == 0) return "";
     return fmt::format("{} of {} sets are no faster on this device: --round-to {} keeps what is free", as_slow,
-                       removal.size(), filled(k, 1));
+                       removal.size(), filling_multiple(k));
 }
 
 double padding_share(const Kernels& k, const std::vector<LayerCost>& dense, const std::vector<LayerCost>& cut) {
@@ -122,8 +133,8 @@ double padding_share(const Kernels& k, const std::vector<LayerCost>& dense, cons
 std::string padding_text(const Kernels& k, double share) {
     if (share < 0.01) return "";
     return fmt::format(
-        "widths that fill no blocks of this device cost {:.0f} % more multiply-adds: --round-to {} has none",
-        100 * share, filled(k, 1));
+        "widths that fill no blocks of this device cost {:.0f} % more multiply-adds: --round-to {} avoids them",
+        100 * share, filling_multiple(k));
 }
 
 std::string describe(const ChannelSet& set) {

@@ -6,6 +6,11 @@
 
 namespace fp {
 
+// The channels that these kernels compute where a map has so many.
+int filled(const Kernels&, int channels);
+// The least number of which every multiple fills its blocks. Wide layers may have larger blocks than narrow ones.
+int filling_multiple(const Kernels&);
+
 // Shares of the dense model's multiply-adds, parameters, or time (measured in turns with it; of several ranks, which then
 // all ask at once, by the first for all, since times of their own would let them cut differently).
 Cost cost_of(const Baseline&, const Comm* ranks = nullptr);

@@ -159,8 +159,8 @@ private:
             round.removed = choice.removal;
             if (choice.kept + choice.removed > 0)
                 say(
-                    fmt::format("{}: {} kept and {} more removed, whose scores are tied with the last, to fill this "
-                                "device's blocks; --round-to 1 does not",
+                    fmt::format("{}: to fill this device's blocks, {} more kept and {} more removed than the amount "
+                                "asks for; their scores do not differ beyond noise (--round-to 1 turns this off)",
                                 round_name(), counted(choice.kept, "channel"), choice.removed));
         }
         take_out(sets, round);

@@ -74,10 +74,10 @@ ScannedSet scan_set(const Baseline& dense,
                     const ScoresFile& scores,
                     const Predictions& before,
                     const ChannelSet& set,
+                    const Ties& ties,
                     const std::function<Observer(const std::string&)>& part) {
     ChooseOptions options = settings.pruning.choose;
     ScannedSet out{.set = set.name(), .channels = set.channels};
-    const Ties ties = settings.pruning.mask ? Ties{} : ties_of(dense.kernels(), {set}, scores.noise);
     for (const Amount& share : parse_shares(settings.shares)) {
         options.amount = share;
         out.points.push_back(scan_point(dense, before, set, {{set.name(), scores.sets.at(set.name())}}, options, ties,
@@ -102,6 +102,7 @@ bool scan_sets(const Baseline& dense,
     });
     const size_t shares = parse_shares(settings.shares).size();
     const Parts parts(observer, int64_t(left.size() * shares));
+    const Ties ties = settings.pruning.mask ? Ties{} : ties_of(dense.kernels(), all, scores.noise, &ranks);
     const auto work = [&](int task, Farmhand& hand) -> std::optional<std::string> {
         int64_t number = task * int64_t(shares);
         const auto part = [&](const std::string& name) {
@@ -110,7 +111,7 @@ bool scan_sets(const Baseline& dense,
             return out;
         };
         try {
-            return to_text(scan_set(dense, settings, scores, before, left[size_t(task)], part));
+            return to_text(scan_set(dense, settings, scores, before, left[size_t(task)], ties, part));
         } catch (const Stopped&) {
             return std::nullopt;
         }

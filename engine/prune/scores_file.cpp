@@ -99,6 +99,8 @@ ScoresFile read_scores(const std::string& text, const std::string& file_name, co
     FP_REQUIRE(!by_layer || !out.layers.empty(), Exit::data, file_name, ": no layer was scored");
     if (!by_layer || top.has("sets")) read(top.at("sets"), out.sets);
     if (top.has("noise")) read(top.at("noise"), out.noise);
+    for (const auto& [set, noise] : out.noise)
+        FP_REQUIRE(noise >= 0, Exit::data, file_name, ": noise of ", printable(set), " is ", noise, ", below 0");
     FP_REQUIRE(by_layer || !out.sets.empty(), Exit::data, file_name, ": no set was scored");
     if (top.has("layers_asked")) read(top.at("layers_asked"), out.layers_asked);
     out.settings = settings_of(document);

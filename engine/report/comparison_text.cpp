@@ -121,7 +121,11 @@ struct PlacedGap {
     std::string attribute;
     const Gap* gap;
     const Difference* change;  // null: none
-    double beyond() const { return std::isnan(gap->fair_high) ? gap->value : gap->value - gap->fair_high; }
+    // How far on the unfair side of its fair range; without one, from its fair value.
+    double beyond() const {
+        if (std::isnan(gap->fair_high)) return std::abs(gap->value - gap->fair);
+        return gap->fair == 0 ? gap->value - gap->fair_high : gap->fair_low - gap->value;
+    }
 };
 
 std::vector<PlacedGap> placed_gaps(const Evaluation& e) {
@@ -144,13 +148,16 @@ std::vector<PlacedGap> placed_gaps(const Evaluation& e) {
 std::string largest_gaps(const Evaluation& e) {
     const std::vector<PlacedGap> gaps = placed_gaps(e);
     if (gaps.empty()) return "";
-    std::string out = "\n" + fmt::format("{}{:<8}{:<19}{:<8}{}\n", cell("largest of other gaps", kGapName), "model",
+    std::string out = "\n" + fmt::format("{}{:<8}{:<19}{:<8}{}\n", cell("furthest beyond fair", kGapName), "model",
                                          "fair range", "other", "change");
     const size_t shown = std::min(gaps.size(), kMostGaps);
     for (size_t i = 0; i < shown; ++i) {
         const auto& [attribute, gap, change] = gaps[i];
         const std::string other = change ? number(change->other) : "";
-        out += aside(fmt::format("{}{:<8}{:<19}{:<8}{}", cell(attribute + " " + gap->key, kGapName), number(gap->value),
+        const std::string name = attribute + " " + gap->key;
+        const bool fits = columns_of(name) < kGapName;
+        if (!fits) out += aside(name, 0);  // a line of its own, so that no two look alike
+        out += aside(fmt::format("{}{:<8}{:<19}{:<8}{}", cell(fits ? name : "", kGapName), number(gap->value),
                                  range(gap->fair_low, gap->fair_high), other,
                                  change && !std::isnan(change->value) ? fmt::format("{:+.4f}", change->value) : ""),
                      0);
@@ -183,9 +190,10 @@ std::string brief_text(const Evaluation& e, const std::string& whole) {
     for (const AttributeComparison& a : e.comparison->attributes) groups += int64_t(a.groups.size());
     return wrapped(e.verdict.summary, 0) + "\n" + brief_findings(e.verdict) + judged_text(e) + samples_text(e.report) +
            "\n" + headline_changes(*e.comparison) + brief_primaries(*e.comparison) + largest_gaps(e) + "\n" +
-           wrapped(fmt::format("Left out of {} lines: other metrics and gaps{}, intervals and formulas. {}.",
-                               std::ranges::count(to_text(e), '\n'),
-                               groups > 0 ? ", the figures of " + counted(groups, "group") : "", whole),
+           wrapped(fmt::format(
+                       "The whole text has {} lines: also other metrics and gaps{}, their intervals and formulas. {}.",
+                       std::ranges::count(to_text(e), '\n'),
+                       groups > 0 ? ", the figures of " + counted(groups, "group") : "", whole),
                    0);
 }
 

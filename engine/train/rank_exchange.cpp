@@ -11,6 +11,7 @@ RankExchange::RankExchange(Network& network, const Comm& comm, const RankExchang
     : network_(network), comm_(comm), options_(options), calls_(network.kernels()) {
     const Kernels& k = network.kernels();
     place_buckets();
+    network.params.grads();  // they have their memory before calls_ reads it in a thread and stream of its own
     size_t scratch_bytes = 1;
     for (const Bucket& b : buckets_) scratch_bytes = std::max(scratch_bytes, comm.reduce_bytes(k, b.end - b.begin));
     scratch_.grow(k.memory, scratch_bytes);

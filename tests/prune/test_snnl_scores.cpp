@@ -257,6 +257,18 @@ TEST(SnnlScores, NoiseIsTheSpreadOfChannelsThatDifferByNothingElse) {
     EXPECT_EQ(noise_scores({.channels = 64, .sensitive = 0}, labels, in_order(128)).score, r.score);
 }
 
+// Halves of an odd number of lesions have other chances than all samples; a half of one group has none.
+TEST(SnnlScores, NoiseOfUnequalHalves) {
+    const auto noise_with = [](int first, int second) {
+        const Noise settings{.channels = 64, .sensitive = 0, .halves = true};
+        const LayerScores r = noise_scores(settings, two_groups(first, second), in_order(size_t(first + second)));
+        return noise_of({{"a", r.halves->at(0)}}, {{"a", r.halves->at(1)}});
+    };
+    EXPECT_LT(noise_with(41, 87).at("a"), 1.5 * noise_with(40, 88).at("a"));
+    EXPECT_LT(noise_with(3, 125).at("a"), 0.2);
+    EXPECT_TRUE(noise_with(1, 127).empty());
+}
+
 TEST(SnnlScores, NoiseLeavesOutWhatIsNotEstimable) {
     const double nan = std::nan("");
     const auto noise = noise_of({{"a", {1, 2, nan}}, {"b", {nan}}}, {{"a", {3, 4, 1}}, {"b", {1}}});

@@ -51,7 +51,7 @@ TEST(ComparisonText, FourAttributesTakeSixtyLinesAndSayWhatIsLeftOut) {
     const auto lines = [](const std::string& text) { return std::ranges::count(text, '\n'); };
     EXPECT_LE(lines(brief), 60) << brief;
     EXPECT_GT(lines(full), 300);
-    EXPECT_THAT(brief, HasSubstr("Left out of " + std::to_string(lines(full)) + " lines"));
+    EXPECT_THAT(brief, HasSubstr("The whole text has " + std::to_string(lines(full)) + " lines"));
     EXPECT_THAT(brief, HasSubstr(kWhole));
     std::istringstream in(brief);
     for (std::string line; std::getline(in, line);) EXPECT_LE(columns_of(line), kLine) << line;
@@ -69,9 +69,10 @@ TEST(ComparisonText, TheLargestGapsComeFirst) {
     std::string key;
     for (const AttributeReport& a : e.report.attributes)
         for (const Gap& g : a.gaps)
-            if (g.value - g.fair_high > most) most = g.value - g.fair_high, key = a.name + " " + g.key;
+            if (const double beyond = g.fair == 1 ? g.fair_low - g.value : g.value - g.fair_high; beyond > most)
+                most = beyond, key = a.name + " " + g.key;
     const std::string brief = brief_text(e, kWhole);
-    const size_t table = brief.find("largest of other gaps");
+    const size_t table = brief.find("furthest beyond fair");
     ASSERT_NE(table, brief.npos);
     const size_t line = brief.find('\n', table) + 1;
     EXPECT_EQ(brief.substr(line, key.size() + 1), key + " ");
@@ -82,8 +83,18 @@ TEST(ComparisonText, WithoutAttributesAndResamplesThereAreMetricsAlone) {
     const std::string brief = brief_text(Two(0).judged(0), kWhole);
     EXPECT_THAT(brief, HasSubstr("\naccuracy"));
     EXPECT_THAT(brief, Not(HasSubstr("eodd")));
-    EXPECT_THAT(brief, HasSubstr("Left out of "));
-    EXPECT_THAT(brief_text(Two(1).judged(0), kWhole), HasSubstr("largest of other gaps"));
+    EXPECT_THAT(brief, HasSubstr("The whole text has "));
+}
+
+// Without fair ranges those that lie furthest from their fair value, 0 or 1.
+TEST(ComparisonText, RatiosNearOneAreNoLargeGaps) {
+    const Evaluation e = Two(1).judged(0);
+    double most = 0;
+    std::string key;
+    for (const Gap& g : e.report.attributes.at(0).gaps)
+        if (std::abs(g.value - g.fair) > most) most = std::abs(g.value - g.fair), key = "sex " + g.key;
+    const std::string brief = brief_text(e, kWhole);
+    EXPECT_THAT(brief.substr(brief.find("furthest beyond fair")), ::testing::ContainsRegex("^[^\n]*\n" + key + " "));
 }
 
 }  // namespace

@@ -211,6 +211,12 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         for (int half = 0; half < 2 && o.halves; ++half) asked.push_back(half_of(set, strata, half));
     const auto scores = score_sets(k, f, block, asked, classes, o, ask);
 
+    const auto chance_of = [&](const LabelSet& set) {
+        double sum = 0;
+        for (int64_t b = 0; b < blocks; ++b)
+            sum += chance(slice(set.of, b * block, block), slice(strata, b * block, block)) / double(blocks);
+        return sum;
+    };
     std::vector<LayerScores> out(sets.size());
     for (size_t s = 0; s < sets.size(); ++s) {
         LayerScores& r = out[s];
@@ -223,8 +229,7 @@ std::vector<LayerScores> score_layer(const Kernels& k,
         r.samples = std::count_if(sets[s].of.begin(), sets[s].of.end(), [](int32_t l) { return l >= 0; });
         r.blocks = blocks;
         r.score = scores[s];
-        for (int64_t b = 0; b < blocks; ++b)
-            r.chance += chance(slice(sets[s].of, b * block, block), slice(strata, b * block, block)) / double(blocks);
+        r.chance = chance_of(sets[s]);
         // With a single group chance is 0: the score is not estimable, and the channel not "most sensitive".
         if (!(r.chance > 0)) {
             r.reason = why_not_estimable(sets[s].of);
@@ -240,7 +245,15 @@ std::vector<LayerScores> score_layer(const Kernels& k,
             return by_channel;
         };
         r.normalized = normalized(r.score);
-        if (o.halves) r.halves = {normalized(scores[first_half + 2 * s]), normalized(scores[first_half + 2 * s + 1])};
+        if (!o.halves) continue;
+        auto& halves = r.halves.emplace();
+        for (size_t half = 0; half < 2; ++half) {
+            const size_t at = first_half + 2 * s + half;
+            // A half has other group sizes, and so its own chance; with one group alone it has none.
+            const double own = chance_of(asked[at]) / r.chance;
+            halves[half] = normalized(scores[at]);
+            for (double& v : halves[half]) v = own > 0 ? v / own : kNotEstimable;
+        }
     }
     return with_seconds(std::move(out), start);
 }

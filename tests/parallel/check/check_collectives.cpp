@@ -5,7 +5,7 @@
 //   check_collectives              says how many ranks agree; 1 or an Error's code where they do not
 //   check_collectives die R        rank R is killed (SIGKILL) while the others wait for it
 //   check_collectives fail R       rank R fails, and ends the others
-//   check_collectives each M       every rank fails by itself after an exchange of M million bytes, as soon as it has its own
+//   check_collectives each M       every rank fails by itself after an exchange of M million bytes, as soon as it has its bytes
 //   check_collectives late R S M   rank R comes S seconds late to an exchange of M million bytes with each other rank
 //   check_collectives loop M       ranks exchange M million bytes, for ever
 #include <chrono>
