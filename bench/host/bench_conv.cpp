@@ -71,6 +71,7 @@ private:
     void prepare(Stream stream) {
         prepared_.emplace(k_, k_.conv.prepared_bytes(shape_, {.residual = false, .relu = true}));
         k_.conv.prepare(shape_, {.residual = false, .relu = true}, w_, *prepared_, stream);
+        k_.memory.synchronize(stream);
     }
 
     const Kernels& k_;

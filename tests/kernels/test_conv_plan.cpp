@@ -199,6 +199,20 @@ TEST_F(ConvPlan, AsMeasured) {
     EXPECT_NE(conv_choice(conv(256, 64, 56, 128, 3, 2), forward, {.moments = true}).kernel, ConvKernel::halo);
 }
 
+// Maps of these widths just leave room for the ring; moments must not take it.
+TEST_F(ConvPlan, PatchesFitWideMaps) {
+    for (const int width : {112, 127, 128, 130}) {
+        const ConvShape s = conv(8, 64, width, 128, 3, 1);
+        EXPECT_TRUE(fits_patches(sizes_of(s, Pass::forward), {256, 128})) << width;
+    }
+    for (const int width : {112, 159, 160, 162}) {
+        const ConvShape s = conv(8, 64, width, 64, 3, 1);
+        EXPECT_TRUE(fits_patches(sizes_of(s, Pass::forward), {256, 64})) << width;
+    }
+    const ConvChoice patch{ConvKernel::patch, {256, 64}};
+    EXPECT_TRUE(pixel_plan(conv(8, 64, 112, 64, 3, 1), Pass::forward, patch).stream.resident);
+}
+
 // Sums are split over clusters where there are few pixels, and nowhere else.
 TEST_F(ConvPlan, SumsAreSplitForFewPixels) {
     const auto splits = [](const ConvShape& s, ConvExtras extras = {.residual = true}) {

@@ -28,7 +28,7 @@
 // H200      batch 256, bf16, inference, us; in brackets the same layer in the tiles of conv_wgmma.cuh, the stem in
 //           those of conv_mma.cuh. Measured with an earlier form of the loops, which had the same tiles and products.
 //             56x56, 3x3   21>16 43 (286)   21>27 63 (329)   27>21 66 (197)   21>65 at stride 2 59 (102)
-//             28x28, 3x3   65>35 59 (116)
+//             28x28, 3x3   65>35 59 (116), with 65 channels stored as 72
 //             stem of 224x224, 7x7 at stride 2   3>64 328 (863), by mma.sync 396   3>21 by mma.sync 170 (839)
 //           With warpgroup products 21>16 took 50, 65>35 56.5, and a whole pruned ResNet-18 1472 instead of 1415, so
 //           narrow layers use mma.sync only. The stem with moments took 507 on mma.sync, when each tile was a part of

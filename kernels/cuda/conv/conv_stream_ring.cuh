@@ -48,13 +48,14 @@ struct StreamBarriers {
 static_assert(sizeof(StreamBarriers) <= kStreamBarrierBytes);
 
 // What a warp has accumulated of its rows in one piece of outputs, two columns per lane. All pieces of a warp lie in
-// its second epilogue buffer: a pass with moments has no residual, which is what needs two buffers.
+// its second epilogue buffer: a pass with moments has no residual, which is what needs two buffers. Behind them, or where
+// that buffer is full (stream_moments_bytes) behind all buffers, lie the bases of the sums and the number of the rows.
 struct PieceSums {
     float2 sum[kWarp], square[kWarp];
 };
 
 // The layout of shared memory: stages (filters, then pixels), patches, the epilogue buffers of the warps, of each warp
-// the bases of its sums and then the numbers of its rows (for moments), mbarriers.
+// the bases of its sums and then the numbers of its rows (for moments of 256 outputs), mbarriers.
 template <class T>
 struct StreamMemory {
     unsigned char* base;
@@ -73,10 +74,17 @@ struct StreamMemory {
         static_assert(T::kPieces * sizeof(PieceSums) <= kPieceBytes);
         return reinterpret_cast<PieceSums*>(pieces(warp) + kPieceBytes)[piece];
     }
+    static constexpr bool kBesideSums =
+        T::kPieces * (sizeof(PieceSums) + kWarp * sizeof(uint32_t)) + sizeof(int) <= kPieceBytes;
+    static_assert(kBesideSums == (stream_moments_bytes({T::kRows, T::kOutputs}) == 0));
     __device__ uint32_t* bases(int warp, int piece) const {
+        if constexpr (kBesideSums) return reinterpret_cast<uint32_t*>(&sums(warp, T::kPieces)) + piece * kWarp;
         return reinterpret_cast<uint32_t*>(pieces(T::kWarps)) + (warp * T::kPieces + piece) * kWarp;
     }
-    __device__ int& rows_seen(int warp) const { return reinterpret_cast<int*>(bases(T::kWarps, 0))[warp]; }
+    __device__ int& rows_seen(int warp) const {
+        if constexpr (kBesideSums) return *reinterpret_cast<int*>(bases(warp, T::kPieces));
+        return reinterpret_cast<int*>(bases(T::kWarps, 0))[warp];
+    }
     __device__ StreamBarriers& barriers() const {
         return *reinterpret_cast<StreamBarriers*>(pieces(T::kWarps) + T::kMomentsBytes);
     }

@@ -10,7 +10,8 @@
 //           convolution wrote the moments. finish_statistics_kernel: PartColumns, 8 channels by 64 rows of parts per
 //           block; a thread has the moments of eight parts in flight, so 512 parts take one latency of L2
 // Traffic   x once; 8 C + 4 bytes per part are written and read
-// Bound     memory; the second kernel latency: a convolution of persistent blocks leaves at most 132 parts
+// Bound     memory; the second kernel latency: conv_stream.cuh leaves at most 132 parts and conv_halo.cuh at most 528, other
+//           convolutions one per tile: the stem of VGG at 224, batch 256, 100352, which take 196 latencies
 // Accuracy  The squares of a chunk are summed about the value of its first row, and parts are combined in double about
 //           the mean of the first part, so a mean far from 0 costs no precision.
 // Expected  finish_statistics_kernel 2 us by the model (cost.h, finishing()): not measured

@@ -60,8 +60,11 @@ constexpr int kMostSharedBytes = 232448;
 constexpr int kPanelRowBytes = 128;  // 64 bf16
 constexpr int kMostStages = 12, kPatches = 2, kPatchSide = 3;
 constexpr int kStagingBytesOfConsumer = 4 * 2 * 16 * kPanelRowBytes;  // two buffers of 16 rows per warp
-// For moments: of each warp the first row of its outputs, in bf16, and a count.
-constexpr int stream_moments_bytes(TileSize tile) { return 4 * stream_consumers(tile) * (tile.n * 2 + 4); }
+// For moments: of each warp the first row of its outputs, in bf16, and a count. Up to 192 outputs they lie in its epilogue
+// buffers.
+constexpr int stream_moments_bytes(TileSize tile) {
+    return tile.n <= 192 ? 0 : 4 * stream_consumers(tile) * (tile.n * 2 + 4);
+}
 constexpr int kStreamBarrierBytes = (2 * kMostStages + 2 * kPatches + 2) * 8;
 
 // ---- the gradients

@@ -37,8 +37,8 @@ static_assert([] {
 }());
 
 constexpr double kRamp = 2.5e-6;  // until the full rate is reached, and at the end
-// Of the kernels that finish statistics or sums, not measured: two latencies of L2, the barriers between, and up to 132
-// parts of 8 bytes per channel.
+// Of the kernels that finish statistics or sums, not measured: two latencies of L2, the barriers between, and the parts
+// of conv_stream.cuh, up to 132 of 8 bytes per channel. Other kernels may leave more.
 constexpr double kFinish = 1.5e-6, kFinishBytes = 132 * 8;
 
 }  // namespace

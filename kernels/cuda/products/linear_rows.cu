@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kThreads = 256, kLongFilter = 4096;
 
-// As larger batches have them (kept.cu), so that a sample's logits do not depend on the size of its batch.
+// As larger batches have them (kept.cu), so that a sample's logits differ from those only by the order of their sums.
 template <class A>
 __device__ Pack<A> rounded(Pack<A> weights) {
     if constexpr (std::is_same_v<A, bf16>)

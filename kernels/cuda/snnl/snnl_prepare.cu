@@ -82,13 +82,15 @@ void prepare(const SnnlSizes& s, const A* x, const SnnlScratch& scratch, Stream 
 SnnlSizes SnnlSizes::of(const SnnlShape& shape, bool hopper) {
     FP_CHECK(shape.x.blocks() == 1, "snnl: not in the CUDA layout: a block of ", shape.x.block);
     FP_CHECK(shape.d() < int64_t(1) << 31, "snnl: ", shape.d(), " numbers a sample");
-    FP_CHECK(round_up(shape.d(), 64) * shape.x.n < int64_t(1) << 30, "snnl: ", shape.x.n, " samples of ", shape.d(),
-             " numbers");
     const bool euclidean = shape.distance == SnnlShape::Distance::euclidean;
     const int64_t tiles = euclidean ? OrdinaryTriangle(shape.x.n).count() : TensorTriangle(shape.x.n).count();
     const int64_t wanted = ceil_div(int64_t(kProcessors) * 4, shape.of_channels > 0 ? shape.of_channels : shape.x.c);
     const int64_t most = std::min<int64_t>(16, tiles);
     const SnnlKernel kernel = snnl_kernel(shape, hopper);
+    FP_REQUIRE(kernel != SnnlKernel::tensor || round_up(shape.d(), 64) * shape.x.n < int64_t(1) << 30, Exit::usage,
+               "snnl: ", shape.x.n, " samples of ", shape.d(),
+               " numbers; a channel may have fewer than 2^30: score fewer samples "
+               "at once");
     const SnnlGroups wgmma_groups = snnl_groups(shape);
     const double root = std::min(std::round(std::log2(double(shape.d())) / 2), 12.0);
     return {.n = shape.x.n,
