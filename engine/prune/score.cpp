@@ -102,7 +102,8 @@ ChannelScores scores_from(const ScoresFile& file, const std::vector<Node>& rows,
     if (o.criterion->combine) out.sets = o.criterion->combine(sets, out.layers, o);
     // Other weights, another --protect or fewer layers make other values, of which the file's noise says nothing.
     for (const auto& [set, noise] : file.noise) {
-        const auto now = out.sets.find(set), then = file.sets.find(set);
+        const auto now = out.sets.find(set);
+        const auto then = file.sets.find(set);
         if (now != out.sets.end() && then != file.sets.end() && now->second == then->second) out.noise[set] = noise;
     }
     return out;
