@@ -151,10 +151,10 @@ Network resnet(int n, int size, const Widths& w, bool bottlenecks) {
     return out;
 }
 
-// 2 us of some 100 more for few images at inference, where a wider layer's sums are split over clusters and those of 40
+// 3 us of some 100 more for few images at inference, where a wider layer's sums are split over clusters and those of 40
 // channels, as copies of half sectors, are not.
 void expect_no_slower(const Network& narrow, const Network& wide, const std::string& what) {
-    EXPECT_LE(narrow.infer, 1.01 * wide.infer + 2e-6) << what;
+    EXPECT_LE(narrow.infer, 1.01 * wide.infer + 3e-6) << what;
     EXPECT_LE(narrow.train, 1.01 * wide.train) << what;
 }
 
