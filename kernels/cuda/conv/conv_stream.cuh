@@ -7,7 +7,8 @@
 // Tiles     256x64, 256x128, 192x192 or 192x256 pixels x outputs; with patches 256x64 or 256x128
 // Pipeline  a ring of as many stages as fit shared memory, which continues from tile to tile. The ring is all that the
 //           warpgroups share. In its first tile each warpgroup starts `skew` steps behind the one before it, so that
-//           they finish tiles one after the other and the tensor cores never run dry.
+//           they finish tiles one after the other and the tensor cores never run dry. With moments the end of a strand
+//           aligns them again, so that a block of several strands has the skew in the first alone.
 // Patches   (3x3 windows at stride 1) A chunk of 64 channels is loaded once for all nine taps instead of once per tap.
 //           The copy reads the batch as one sequence of pixels, with a column of zeros behind each row and a row of
 //           zeros behind each map (an im2col box one column and one row larger than the map), so that a tap is a fixed
