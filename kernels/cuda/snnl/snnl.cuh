@@ -48,13 +48,12 @@ struct SnnlSizes {
 };
 
 // What SnnlKernel::wgmma compares instead of labels and strata. Pairs of known samples are near if their `near` is the
-// same. Samples with an unknown label, and those from n up to keyed(), have kNoStratum and label -1.
+// same. Samples with an unknown label, and those from n up to keyed(), have -1.
 struct SnnlKeys {
-    int32_t* near;   // [sets][keyed]: the stratum, above kNoStratum + 1
+    int32_t* near;   // [sets][keyed]: the first sample of the same stratum
     int32_t* label;  // [sets][keyed]
-    int32_t* whole;  // [sets][keyed / 64]: `near` of 64 samples if it is the same for all of them, else kNoStratum
+    int32_t* whole;  // [sets][keyed / 64]: `near` of 64 samples if it is the same for all of them, else -1
 };
-constexpr int32_t kNoStratum = INT32_MIN;
 
 // Scratch memory for a range of channels c; the size of each array is a multiple of 256 bytes. The scores of cosine
 // need 4 C N D bytes and O(C N).

@@ -42,9 +42,13 @@ __global__ void snnl_keys_kernel(
     const int32_t* __restrict__ labels, const int32_t* __restrict__ strata, SnnlKeys keys, int n, int keyed) {
     SHARED(int32_t, near_of, [kSnnlTile]);
     const int i = int(blockIdx.x) * kSnnlTile + thread_index(), set = int(blockIdx.y);
-    int32_t label = -1, near = kNoStratum;
+    int32_t label = -1, near = -1;
     if (i < n) label = ldg(labels + int64_t(set) * n + i);
-    if (label >= 0) near = strata ? ldg(strata + i) : 0;
+    if (label >= 0) {
+        near = 0;
+        if (strata)
+            for (const int32_t mine = ldg(strata + i); ldg(strata + near) != mine;) ++near;
+    }
     const int64_t to = int64_t(set) * keyed + i;
     stg(keys.near + to, near);
     stg(keys.label + to, label < 0 ? -1 : label);
@@ -52,7 +56,7 @@ __global__ void snnl_keys_kernel(
     block_sync();
     if (thread_index() > 0) return;
     for (const int32_t other : near_of)
-        if (other != near) near = kNoStratum;
+        if (other != near) near = -1;
     stg(keys.whole + to / kSnnlTile, near);
 }
 
@@ -101,13 +105,13 @@ struct Neighbours {
         for (int i = 0; i < 2; ++i) {
             near_row[i] = ldg(keys.near + of_set + row + 8 * i);
             label_row[i] = ldg(keys.label + of_set + row + 8 * i);
-            if (near_row[i] == kNoStratum) ++near_row[i];  // near no column
+            if (near_row[i] < 0) near_row[i] = -2;  // near no column
         }
         // Otherwise the compiler compares before the loop over label sets, and runs out of registers.
         ahead = not_before(column - row);
         const int32_t* whole = keys.whole + of_set / kSnnlTile;
         const int32_t rows = ldg(whole + row / kSnnlTile);
-        all_near = !tile.on_diagonal() && rows != kNoStratum && rows == ldg(whole + tile.strip * 2) &&
+        all_near = !tile.on_diagonal() && rows >= 0 && rows == ldg(whole + tile.strip * 2) &&
                    rows == ldg(whole + tile.strip * 2 + 1);
     }
 
