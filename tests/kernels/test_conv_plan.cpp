@@ -8,18 +8,10 @@
 #include "kernels/cuda/plan/cost.h"
 #include "kernels/cuda/plan/halo_plan.h"
 #include "kernels/cuda/plan/layout.h"
+#include "tests/kernels/planned_conv.h"
 
 namespace fp {
 namespace {
-
-ConvShape conv(int n, int c, int size, int k, int window, int stride) {
-    const int block = c <= 4 ? nhwc_image_block(c) : nhwc_block_bf16(c);
-    return {.x = {.n = n, .c = c, .h = size, .w = size, .block = block},
-            .w = krsc_filter(k, c, window, window, block),
-            .stride = stride,
-            .pad = window / 2,
-            .y_block = nhwc_block_bf16(k)};
-}
 
 // The layers of ResNet-18, -34 and -50 and of VGG at 224 and 64 pixels, at widths and batches from one to the largest,
 // and of a pruned network.
