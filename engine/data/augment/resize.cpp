@@ -1,46 +1,25 @@
 #include "engine/data/augment/resize.h"
 
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "engine/data/augment/lanes.h"
+#include "engine/data/augment/resize_across.h"
 #include "kernels/error.h"
-#include "kernels/isa.h"
 #include "kernels/random.h"
 
 namespace fp {
 namespace {
 
-constexpr int kFractionBits = 22;
-constexpr int32_t kHalf = 1 << (kFractionBits - 1);
-constexpr int kTogether = 4;  // taps across that are taken at a time, where vectors are long enough
-
-// The triangle filter of one axis. Every output takes the same number of input pixels, some with weight 0, so that
-// loops over them have one length.
-struct Filter {
-    int taps;
-    std::vector<int> first;        // by output: the input pixel of the first tap
-    std::vector<int32_t> weights;  // outputs x taps
-
-    const int32_t* weights_of(int o) const { return &weights[size_t(o) * taps]; }
-    // The input pixels that any output needs.
-    int begin() const { return first.front(); }
-    int end() const { return first.back() + taps; }
-};
-
 // For the output pixels [begin, begin + outputs) of `out`. The taps are a multiple of `together`, if the input has as
 // many pixels.
-Filter triangle(int in, int out, int begin, int outputs, int together) {
+ResizeFilter triangle(int in, int out, int begin, int outputs, int together) {
     const double scale = double(in) / out;
     const double support = std::max(scale, 1.0);
     const int reached = int(std::ceil(2 * support)) + 1;
     const int taps = std::min(in, (reached + together - 1) / together * together);
-    Filter filter{taps, std::vector<int>(outputs), std::vector<int32_t>(size_t(taps) * outputs)};
+    ResizeFilter filter{taps, std::vector<int>(outputs), std::vector<int32_t>(size_t(taps) * outputs)};
     std::vector<double> exact(taps);
     for (int o = 0; o < outputs; ++o) {
         const double centre = (begin + o + 0.5) * scale;
@@ -54,109 +33,23 @@ Filter triangle(int in, int out, int begin, int outputs, int together) {
         }
         filter.first[o] = std::min(first, in - taps);
         int32_t* weight = &filter.weights[size_t(o) * taps + (first - filter.first[o])];
-        for (int i = 0; i < count; ++i) weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kFractionBits));
+        for (int i = 0; i < count; ++i) weight[i] = int32_t(0.5 + exact[i] / sum * (1 << kResizeBits));
     }
     return filter;
 }
 
-// Both passes below: weights are positive and sum to 2^22 but for rounding, so sums need no clamping.
-
-void resize_row(const Filter& filter, int outputs, const int32_t* in, int32_t* out) {
-    const int taps = filter.taps;
-    for (int o = 0; o < outputs; ++o) {
-        const int32_t* at = in + 3 * filter.first[o];
-        const int32_t* weight = filter.weights_of(o);
-        Ints4 sum = Ints4{} + kHalf;
-        for (int i = 0; i < taps; ++i) sum += load<Ints4>(at + 3 * i) * weight[i];
-        store(sum >> kFractionBits, out + 3 * o);
-    }
-}
-
-// `rows` rows from `in` on, which are `in_row` bytes apart, to rows x outputs pixels.
-void resize_across_plain(const Filter& filter, int outputs, int rows, const uint8_t* in, size_t in_row, uint8_t* out) {
-    static thread_local std::vector<int32_t> wide, narrow;
-    const size_t out_row = size_t(3) * outputs;
-    wide.resize(in_row + 1);
-    narrow.resize(out_row + 1);
-    for (int y = 0; y < rows; ++y) {
-        std::copy_n(in + y * in_row, in_row, wide.data());
-        resize_row(filter, outputs, wide.data(), narrow.data());
-        std::copy_n(narrow.data(), out_row, out + y * out_row);
-    }
-}
-
-#ifdef __x86_64__
-// The same by multiply-adds of 16-bit numbers, four taps at a time. A weight is 2^11 high + low; a vector of four taps'
-// weights is w0 w1 w0 w1 w0 w1 0 0, w2 w3 w2 w3 w2 w3 0 0, to meet r0 r1 g0 g1 b0 b1, r2 r3 g2 g3 b2 b3.
-constexpr int kLowBits = 11, kVector = 16;
-
-std::vector<int16_t> split_weights(const Filter& filter) {
-    std::vector<int16_t> out(filter.weights.size() / kTogether * 2 * kVector);
-    int16_t* at = out.data();
-    for (size_t i = 0; i < filter.weights.size(); i += kTogether, at += 2 * kVector) {
-        for (int tap = 0; tap < kTogether; ++tap) {
-            const int32_t weight = filter.weights[i + tap];
-            for (int c = 0; c < 3; ++c) {
-                int16_t* const place = at + tap / 2 * 8 + 2 * c + tap % 2;
-                place[0] = int16_t(weight & ((1 << kLowBits) - 1));
-                place[kVector] = int16_t(weight >> kLowBits);
-            }
-        }
-    }
-    return out;
-}
-
-[[gnu::target("avx2")]] void resize_across_avx2(
-    const Filter& filter, int outputs, int rows, const uint8_t* in, size_t in_row, uint8_t* out) {
-    static thread_local std::vector<uint8_t> padded;  // a row and what loads of 16 bytes touch behind it
-    padded.resize(in_row + 4);
-    const std::vector<int16_t> weights = split_weights(filter);
-    const __m128i taps_0_1 = _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
-    const __m128i taps_2_3 = _mm_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-    const __m256i order = _mm256_setr_m128i(taps_0_1, taps_2_3);
-    for (int y = 0; y < rows; ++y) {
-        std::memcpy(padded.data(), in + y * in_row, in_row);
-        const auto* weight = reinterpret_cast<const __m256i*>(weights.data());
-        for (int o = 0; o < outputs; ++o, out += 3) {
-            const uint8_t* at = padded.data() + 3 * filter.first[o];
-            __m256i low = _mm256_setzero_si256(), high = low;
-            for (int i = 0; i < filter.taps; i += kTogether, at += 3 * kTogether, weight += 2) {
-                const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-                const __m256i pairs = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), order);
-                low = _mm256_add_epi32(low, _mm256_madd_epi16(pairs, _mm256_loadu_si256(weight)));
-                high = _mm256_add_epi32(high, _mm256_madd_epi16(pairs, _mm256_loadu_si256(weight + 1)));
-            }
-            const __m256i both = _mm256_add_epi32(low, _mm256_slli_epi32(high, kLowBits));
-            __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-            sum = _mm_srli_epi32(_mm_add_epi32(sum, _mm_set1_epi32(kHalf)), kFractionBits);
-            const uint32_t rgb = uint32_t(_mm_cvtsi128_si32(
-                _mm_shuffle_epi8(sum, _mm_setr_epi8(0, 4, 8, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1))));
-            std::memcpy(out, &rgb, 3);
-        }
-    }
-}
-#endif
-
-void resize_across(const Filter& filter, int outputs, int rows, const uint8_t* in, size_t in_row, uint8_t* out) {
-#ifdef __x86_64__
-    if (host_vector_bits() >= 256 && filter.taps % kTogether == 0)
-        return resize_across_avx2(filter, outputs, rows, in, in_row, out);
-#endif
-    resize_across_plain(filter, outputs, rows, in, in_row, out);
-}
-
 // `length` bytes of each of the filter's rows, of which the first lies at `in`.
-FP_AVX2_TOO void resize_down(const Filter& filter, int outputs, int length, const uint8_t* in, uint8_t* out) {
+FP_AVX2_TOO void resize_down(const ResizeFilter& filter, int outputs, int length, const uint8_t* in, uint8_t* out) {
     static thread_local std::vector<int32_t> sums;
     sums.resize(size_t(length));
     int32_t* const sum = sums.data();
     for (int y = 0; y < outputs; ++y, out += length) {
         const uint8_t* row = in + size_t(filter.first[y] - filter.begin()) * length;
         const int32_t* weight = filter.weights_of(y);
-        std::fill_n(sum, length, kHalf);
+        std::fill_n(sum, length, kResizeHalf);
         for (int i = 0; i < filter.taps; ++i, row += length)
             for (int x = 0; x < length; ++x) sum[x] += row[x] * weight[i];
-        for (int x = 0; x < length; ++x) out[x] = uint8_t(sum[x] >> kFractionBits);
+        for (int x = 0; x < length; ++x) out[x] = uint8_t(sum[x] >> kResizeBits);
     }
 }
 
@@ -209,8 +102,8 @@ void resize(PixelView in, Size full, const Window& part, uint8_t* rgb) {
             std::memcpy(rgb + size_t(y) * out_row, in.rgb + size_t(part.top + y) * in_row + 3 * part.left, out_row);
         return;
     }
-    const Filter across = triangle(in.width, full.width, part.left, part.width, kTogether);
-    const Filter down = triangle(in.height, full.height, part.top, part.height, 1);
+    const ResizeFilter across = triangle(in.width, full.width, part.left, part.width, kTapsTogether);
+    const ResizeFilter down = triangle(in.height, full.height, part.top, part.height, 1);
 
     const int rows = down.end() - down.begin();
     static thread_local std::vector<uint8_t> narrow;  // the rows that are needed, resized across
